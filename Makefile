@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint generate verify fuzz clean
+.DELETE_ON_ERROR:
+
+GO       ?= go
+BIN      := bin
+DATA     ?= larder-data
+FUZZTIME ?= 20s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+MODULE   := github.com/larder-dev/larder
+LDFLAGS  := -s -w -X $(MODULE)/internal/version.linked=$(VERSION)
+TOOL     := $(GO) tool -modfile=go.tools.mod
+CRDS     := helm/larder/crds
+
+help: ## Print what make can do.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Start larder serve with the example policies. DATA=folder keeps the images elsewhere.
+	@exec $(BIN)/larder serve --data $(DATA) --manifests docs/examples/repositories
+
+build: ## Build the static binary bin/larder.
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+test: ## Run every test, with the race detector.
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+lint: ## Run the linters of .golangci.yml.
+	$(TOOL) golangci-lint run
+
+generate: ## Write the generated code and the CRDs anew.
+	$(TOOL) controller-gen object paths=./api/...
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=$(CRDS)
+
+verify: ## Fail where generated files, go.mod or the formatting are stale.
+	$(GO) mod tidy -diff
+	$(TOOL) golangci-lint fmt --diff
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(TOOL) controller-gen object paths=./api/... output:object:dir="$$fresh/api" && \
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir="$$fresh/crds" && \
+	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$fresh/api/zz_generated.deepcopy.go" && \
+	diff -ru $(CRDS) "$$fresh/crds" || { echo 'run make generate'; exit 1; }
+
+fuzz: ## Fuzz every parser, FUZZTIME (20s) each.
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r folder; do \
+		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' "$$folder"/*_test.go); do \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$folder" || exit 1; \
+		done; \
+	done
+
+clean: ## Remove what was built. The images stay.
+	rm -rf $(BIN)

@@ -1,0 +1,191 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// The limits and patterns of the schema: what an API server refuses, Validate refuses too. A test holds them together.
+const (
+	maxNameLength        = 512
+	maxSourceImageLength = 800
+	maxFilters           = 64
+	maxFilterLength      = 256
+	maxPlatforms         = 32
+	maxPlatformLength    = 64
+	maxPullSecretNames   = 16
+
+	namePattern = `(([a-zA-Z0-9.-]+|[[][a-fA-F0-9:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*` +
+		`(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*`
+	imagePattern = namePattern +
+		`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?`
+	platformPattern = `[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?`
+)
+
+const (
+	nameHint     = "write a repository without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	imageHint    = "write an image as a pod names it, such as postgres:15 or reg.example:5000/team/app@sha256:<64 hex digits>"
+	platformHint = "write os/architecture or os/architecture/variant, such as linux/amd64 or linux/arm64/v8"
+	filterHint   = "write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
+	secretHint   = "write the name of a Secret in Larder's namespace"
+)
+
+var (
+	nameRegexp     = regexp.MustCompile("^" + namePattern + "$")
+	imageRegexp    = regexp.MustCompile("^" + imagePattern + "$")
+	platformRegexp = regexp.MustCompile("^" + platformPattern + "$")
+)
+
+// Validate returns what is wrong with the Repository's spec, by field, with what to write instead: what the schema of the
+// CustomResourceDefinition refuses, for objects that no API server has seen.
+func (r *Repository) Validate() field.ErrorList {
+	spec, path := &r.Spec, field.NewPath("spec")
+	errs := validateText(path.Child("name"), spec.Name, maxNameLength, nameRegexp, nameHint)
+	errs = append(errs, validateFreshness(path, spec)...)
+	errs = append(errs, validateFilters(path.Child("updateFilters"), spec.UpdateFilters)...)
+	errs = append(errs, validateChoice(path.Child("updateMode"), spec.UpdateMode, UpdateOnPull, UpdatePeriodic)...)
+	errs = append(errs, validatePlatforms(path.Child("platforms"), spec.Platforms)...)
+	errs = append(errs, validateSecretNames(path.Child("pullSecretNames"), spec.PullSecretNames)...)
+	return append(errs, validateChoice(path.Child("access"), spec.Access, AccessGranted, AccessShared)...)
+}
+
+// Validate returns what is wrong with the CachedImage's spec, by field, with what to write instead.
+func (c *CachedImage) Validate() field.ErrorList {
+	path := field.NewPath("spec", "sourceImage")
+	return validateText(path, c.Spec.SourceImage, maxSourceImageLength, imageRegexp, imageHint)
+}
+
+func validateText(path *field.Path, value string, limit int, pattern *regexp.Regexp, hint string) field.ErrorList {
+	switch {
+	case value == "":
+		return field.ErrorList{field.Required(path, hint)}
+	case len(value) > limit:
+		return field.ErrorList{field.TooLong(path, value, limit)}
+	case !pattern.MatchString(value):
+		return field.ErrorList{field.Invalid(path, value, hint)}
+	}
+	return nil
+}
+
+func validateChoice[T ~string](path *field.Path, value T, choices ...T) field.ErrorList {
+	if value == "" || slices.Contains(choices, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, value, choices)}
+}
+
+func validateFreshness(path *field.Path, spec *RepositorySpec) field.ErrorList {
+	var errs field.ErrorList
+	interval, hasInterval, err := spec.UpdateInterval.Duration()
+	if err != nil {
+		errs = append(errs, field.Invalid(path.Child("updateInterval"), spec.UpdateInterval, err.Error()))
+	}
+	maxStale, hasMaxStale, err := spec.MaxStale.Duration()
+	if err != nil {
+		errs = append(errs, field.Invalid(path.Child("maxStale"), spec.MaxStale, err.Error()))
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	if spec.UpdateMode == UpdatePeriodic {
+		errs = append(errs, validatePeriodic(path.Child("updateInterval"), spec.UpdateInterval, interval, hasInterval)...)
+	}
+	if hasMaxStale {
+		errs = append(errs, validateMaxStale(path.Child("maxStale"), spec, maxStale, interval)...)
+	}
+	return errs
+}
+
+func validatePeriodic(path *field.Path, value Interval, interval time.Duration, ok bool) field.ErrorList {
+	switch {
+	case value.IsNever():
+		return field.ErrorList{field.Invalid(path, value,
+			"updateMode Periodic needs an interval: write a duration of at least 1m, or leave updateMode out")}
+	case ok && interval < MinPeriodicInterval:
+		return field.ErrorList{field.Invalid(path, value,
+			"too short for updateMode Periodic: write at least 1m, or leave updateMode out to check when the tag is pulled")}
+	}
+	return nil
+}
+
+func validateMaxStale(path *field.Path, spec *RepositorySpec, maxStale, interval time.Duration) field.ErrorList {
+	var hint string
+	switch {
+	case maxStale == 0:
+		hint = "write a duration above 0s, or leave maxStale out to serve a copy for as long as its origin does not answer"
+	case spec.UpdateInterval.IsNever():
+		hint = "a tag that is never checked cannot become stale: set updateInterval to a duration, or leave maxStale out"
+	case maxStale < interval:
+		hint = "shorter than updateInterval, within which a copy is not checked: write at least updateInterval"
+	default:
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, spec.MaxStale, hint)}
+}
+
+func validateFilters(path *field.Path, filters []string) field.ErrorList {
+	if len(filters) > maxFilters {
+		return field.ErrorList{field.TooMany(path, len(filters), maxFilters)}
+	}
+	var errs field.ErrorList
+	for i, filter := range filters {
+		if err := ValidateFilter(filter); err != nil {
+			errs = append(errs, field.Invalid(path.Index(i), filter, err.Error()))
+		}
+	}
+	return errs
+}
+
+// ValidateFilter says what is wrong with one of the regular expressions of updateFilters, and what to write.
+func ValidateFilter(filter string) error {
+	switch {
+	case filter == "":
+		return fmt.Errorf("empty: %s, or leave updateFilters out to check every tag", filterHint)
+	case len(filter) > maxFilterLength:
+		return fmt.Errorf("longer than %d bytes: write several shorter filters, of which one match is enough", maxFilterLength)
+	}
+	if _, err := regexp.Compile(filter); err != nil {
+		return fmt.Errorf("%s: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "), filterHint)
+	}
+	return nil
+}
+
+func validatePlatforms(path *field.Path, platforms []string) field.ErrorList {
+	if len(platforms) > maxPlatforms {
+		return field.ErrorList{field.TooMany(path, len(platforms), maxPlatforms)}
+	}
+	errs := validateUnique(path, platforms)
+	for i, platform := range platforms {
+		errs = append(errs, validateText(path.Index(i), platform, maxPlatformLength, platformRegexp, platformHint)...)
+	}
+	return errs
+}
+
+func validateSecretNames(path *field.Path, names []string) field.ErrorList {
+	if len(names) > maxPullSecretNames {
+		return field.ErrorList{field.TooMany(path, len(names), maxPullSecretNames)}
+	}
+	errs := validateUnique(path, names)
+	for i, name := range names {
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			errs = append(errs, field.Invalid(path.Index(i), name, secretHint))
+		}
+	}
+	return errs
+}
+
+func validateUnique(path *field.Path, values []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, value := range values {
+		if slices.Contains(values[:i], value) {
+			errs = append(errs, field.Duplicate(path.Index(i), value))
+		}
+	}
+	return errs
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	app "github.com/larder-dev/larder/internal/app/pull"
+	"github.com/larder-dev/larder/internal/logging"
+	options "github.com/larder-dev/larder/internal/options/serve"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func newPull() *cobra.Command {
+	var flags options.CacheFlags
+	var platforms []string
+	cmd := &cobra.Command{
+		Use:   "pull IMAGE...",
+		Short: "Bring whole images into the cache",
+		Long: "Bring whole images into the cache. Where larder serve owns the data folder, it does the work, " +
+			"with its own configuration.",
+		Example: "  larder pull postgres:15 ghcr.io/org/app:v1\n  larder pull --platform linux/amd64 --platform linux/arm64 nginx",
+		Args:    usage(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, images []string) error {
+			o, err := flags.Options()
+			if err != nil {
+				return &usageError{err}
+			}
+			log, err := logging.New(o.LogLevel, o.LogFormat, cmd.ErrOrStderr())
+			if err != nil {
+				return fmt.Errorf("starting the log: %w", err)
+			}
+			out := cmd.OutOrStdout()
+			return app.Run(cmd.Context(), app.Options{
+				Cache: o, Images: images, Platforms: platforms, Terminal: isTerminal(out),
+			}, out, log)
+		},
+	}
+	flags.Bind(cmd.Flags())
+	cmd.Flags().StringSliceVar(&platforms, "platform", nil,
+		"platform to bring in, such as linux/amd64; may be given more than once; default: all of an image")
+	return cmd
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

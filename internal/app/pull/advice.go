@@ -1,0 +1,61 @@
+package pull
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+// advice says what a person can do about the failure of one image; empty where nobody knows.
+func advice(ref imageref.Reference, err error) string {
+	if errors.Is(err, store.ErrNoRoom) {
+		return "make room on the disk of the data folder"
+	}
+	var answer *cache.Error
+	if errors.As(err, &answer) {
+		return adviceFor(ref, answer)
+	}
+	var origin *upstream.Error
+	if errors.As(err, &origin) {
+		return adviceFor(ref, &cache.Error{Code: codeOf(origin.Reason), RetryAfter: origin.RetryAfter, Err: origin})
+	}
+	return ""
+}
+
+func adviceFor(ref imageref.Reference, e *cache.Error) string {
+	host := ref.Repository.Host
+	switch e.Code {
+	case cache.CodeDenied:
+		return fmt.Sprintf("check the name; where the image is private, log in with docker login %s, or set credentialsFile for it in the configuration file", host)
+	case cache.CodeManifestUnknown, cache.CodeBlobUnknown, cache.CodeNameUnknown:
+		return fmt.Sprintf("check the name and the tag: %s does not have it", host)
+	case cache.CodeTooManyRequests:
+		if e.RetryAfter > 0 {
+			return fmt.Sprintf("try again in %v, or log in with docker login %s for a higher limit", e.RetryAfter, host)
+		}
+		return fmt.Sprintf("try again later, or log in with docker login %s for a higher limit", host)
+	case cache.CodeUnavailable:
+		return fmt.Sprintf("check that %s can be reached from here, or give another endpoint for it in the configuration file", host)
+	default:
+		return ""
+	}
+}
+
+func codeOf(reason upstream.Reason) cache.Code {
+	switch reason {
+	case upstream.Denied:
+		return cache.CodeDenied
+	case upstream.NotFound:
+		return cache.CodeManifestUnknown
+	case upstream.RateLimited:
+		return cache.CodeTooManyRequests
+	case upstream.Unreachable:
+		return cache.CodeUnavailable
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,87 @@
+package pull
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/schollz/progressbar/v3"
+)
+
+// stillEvery is how often plain output says that a long pull moves.
+const stillEvery = 15 * time.Second
+
+// display shows how the pull of one image goes. Its methods are never called at the same time.
+type display interface {
+	progress(cache.Progress)
+	// end makes room for the line that says how it ended.
+	end()
+}
+
+func newDisplay(w io.Writer, terminal bool, ref imageref.Reference) display {
+	if terminal {
+		return newBar(w, ref)
+	}
+	return &lines{w: w, ref: ref, last: time.Now()}
+}
+
+// lines is for logs and files: a line now and then.
+type lines struct {
+	w    io.Writer
+	ref  imageref.Reference
+	last time.Time
+}
+
+func (l *lines) progress(p cache.Progress) {
+	if time.Since(l.last) < stillEvery {
+		return
+	}
+	l.last = time.Now()
+	_, _ = fmt.Fprintf(l.w, "%s: %s of %s\n", l.ref, size(p.Done), size(p.Total))
+}
+
+func (l *lines) end() {}
+
+// bar is for a terminal: one line that is drawn over.
+type bar struct {
+	bar *progressbar.ProgressBar
+}
+
+func newBar(w io.Writer, ref imageref.Reference) *bar {
+	return &bar{bar: progressbar.NewOptions64(-1,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(ref.String()),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// A terminal that cannot be written to is no reason to end a pull: the errors of drawing are dropped.
+func (b *bar) progress(p cache.Progress) {
+	if p.Total > 0 && p.Total != b.bar.GetMax64() {
+		b.bar.ChangeMax64(p.Total)
+	}
+	// The bar takes its full length for the end, which comes only with the result.
+	_ = b.bar.Set64(min(p.Done, p.Total-1))
+}
+
+func (b *bar) end() { _ = b.bar.Clear() }
+
+// size is a number of bytes in a person's words, "12.3 MB".
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), 0
+	for value >= 999.95 && unit < len("kMGTP") {
+		value /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[unit-1])
+}

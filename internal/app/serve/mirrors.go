@@ -1,0 +1,137 @@
+package serve
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/control"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/policy"
+)
+
+const (
+	// mirrorsAtOnce is how many images are mirrored at a time; the cache bounds it further for each host.
+	mirrorsAtOnce = 4
+	firstRetry    = 5 * time.Second
+	lastRetry     = 5 * time.Minute
+)
+
+// wanted is an image that a CachedImage asks for, in a form that can be compared.
+type wanted struct {
+	ref       imageref.Reference
+	platforms string // joined by commas; empty: all
+}
+
+// mirrors keeps the images of CachedImages in the store: each is mirrored once, and tried again until that succeeds. It
+// never ends by an error.
+type mirrors struct {
+	through control.Mirrorer
+	log     logr.Logger
+	slots   chan struct{}
+	running sync.WaitGroup
+	cancel  map[wanted]context.CancelFunc
+}
+
+func newMirrors(through control.Mirrorer, log logr.Logger) *mirrors {
+	return &mirrors{through: through, log: log, slots: make(chan struct{}, mirrorsAtOnce), cancel: map[wanted]context.CancelFunc{}}
+}
+
+// run brings in what list returns, at once and after each signal of changed, until ctx ends.
+func (m *mirrors) run(ctx context.Context, list func() []wanted, changed <-chan struct{}) {
+	defer m.running.Wait()
+	for {
+		m.set(ctx, list())
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// set starts what is new and gives up what nobody asks for any more.
+func (m *mirrors) set(ctx context.Context, images []wanted) {
+	asked := make(map[wanted]bool, len(images))
+	for _, image := range images {
+		asked[image] = true
+	}
+	for image, giveUp := range m.cancel {
+		if !asked[image] {
+			giveUp()
+			delete(m.cancel, image)
+		}
+	}
+	for image := range asked {
+		if _, known := m.cancel[image]; known {
+			continue
+		}
+		mirrorCtx, cancel := context.WithCancel(ctx)
+		m.cancel[image] = cancel
+		m.running.Go(func() { m.keep(mirrorCtx, image) })
+	}
+}
+
+// keep tries until the image is stored, or ctx ends.
+func (m *mirrors) keep(ctx context.Context, image wanted) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		if done := m.try(ctx, image, wait); done {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(jitter(wait)):
+		}
+	}
+}
+
+// try mirrors once when its turn comes, and says whether that is all.
+func (m *mirrors) try(ctx context.Context, image wanted, wait time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case m.slots <- struct{}{}:
+		defer func() { <-m.slots }()
+	}
+	start := time.Now()
+	got, err := m.through.Mirror(ctx, image.ref, image.list(), nil)
+	log := m.log.WithValues("image", image.ref.String(), "duration", time.Since(start).String())
+	switch {
+	case ctx.Err() != nil:
+		return true
+	case err != nil:
+		log.Info("mirroring failed", "reason", err.Error(), "retryIn", wait.String())
+		return false
+	default:
+		log.Info("mirrored", "digest", got.Digest.String(), "size", got.Size, "loaded", got.Loaded)
+		return true
+	}
+}
+
+// wantedOf lists what the CachedImages of a set ask for.
+func wantedOf(set *policy.Set) []wanted {
+	images := set.Images()
+	list := make([]wanted, 0, len(images))
+	for _, image := range images {
+		platforms := slices.Sorted(slices.Values(image.Platforms))
+		list = append(list, wanted{ref: image.Reference, platforms: strings.Join(platforms, ",")})
+	}
+	return list
+}
+
+func (w wanted) list() []string {
+	if w.platforms == "" {
+		return nil
+	}
+	return strings.Split(w.platforms, ",")
+}
+
+// jitter spreads retries over the second half of wait.
+func jitter(wait time.Duration) time.Duration {
+	return wait/2 + rand.N(wait/2)
+}

@@ -1,0 +1,187 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// Blob is an open blob, or a part of one, stored or still arriving.
+type Blob struct {
+	Descriptor ocispec.Descriptor // of the whole blob; Size < 0 where nobody knows it yet
+	Offset     int64
+	Length     int64 // of this part; < 0: not known
+	body       body
+}
+
+type body interface {
+	io.WriterTo
+	io.Closer
+}
+
+// WriteTo sends the part to w, by sendfile where that is possible. After an error the client must see a broken connection.
+func (b *Blob) WriteTo(w io.Writer) (int64, error) { return b.body.WriteTo(w) }
+
+// Close releases the blob.
+func (b *Blob) Close() error { return b.body.Close() }
+
+// ResolveBlob answers a blob's size and media type: from the store, else from the origin by HEAD.
+func (c *Cache) ResolveBlob(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, Outcome, error) {
+	if desc, belongs := c.member(ctx, repo, dgst); belongs {
+		if b, err := c.openStored(ctx, repo, desc); err == nil {
+			defer b.Close()
+			desc.Size = b.Size
+			return desc, never, nil
+		}
+	}
+	confirmed, led, err := c.ask(ctx, repo, dgst)
+	if err != nil {
+		return ocispec.Descriptor{}, Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
+	}
+	return confirmed, missed(!led, false), nil
+}
+
+// Blob opens a blob, or the part of it that rng names: B1 to B8.
+func (c *Cache) Blob(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng fetch.Range) (*Blob, Outcome, error) {
+	desc, belongs := c.member(ctx, repo, dgst)
+	if !belongs && (c.holdsBlob(ctx, dgst) || c.fetches.Running(dgst)) {
+		if _, _, err := c.ask(ctx, repo, dgst); err != nil {
+			return nil, Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
+		}
+		belongs = true
+	}
+	if belongs {
+		if b, err := c.openStored(ctx, repo, desc); err == nil {
+			blob, err := storedBlob(b, desc, rng)
+			return blob, never, err
+		}
+	}
+	return c.fetchBlob(ctx, repo, desc, rng)
+}
+
+// member says whether a blob belongs to repo without asking the origin: it is linked there, or a manifest stored there names it (B6).
+// Where the size is not known it is -1.
+func (c *Cache) member(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, bool) {
+	desc, err := c.store.LinkedBlob(ctx, repo, dgst)
+	if err == nil && desc.Size >= 0 {
+		return desc, true
+	}
+	if named, ok := c.names.find(ctx, repo, dgst); ok {
+		return ocispec.Descriptor{Digest: dgst, Size: named.Size}, true // the media type is the origin's to say
+	}
+	return ocispec.Descriptor{Digest: dgst, Size: -1}, err == nil
+}
+
+// ask has the origin confirm that a blob belongs to repo, and tell its size.
+func (c *Cache) ask(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, bool, error) {
+	v, led, err := c.share(ctx, missKey{repo: repo, what: "blob", name: string(dgst)}, func(ctx context.Context) (any, error) {
+		return c.origin.ResolveBlob(ctx, repo, dgst)
+	})
+	if err != nil {
+		return ocispec.Descriptor{}, false, err
+	}
+	return v.(ocispec.Descriptor), led, nil
+}
+
+// openStored opens a stored blob that belongs to repo. It links first and looks then, as the sweep demands (M4).
+func (c *Cache) openStored(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) (*store.Blob, error) {
+	linked, err := c.store.LinkedBlob(ctx, repo, desc.Digest)
+	if err == nil {
+		return c.store.OpenBlob(ctx, desc.Digest, max(linked.Size, desc.Size))
+	}
+	size, err := c.store.StatBlob(ctx, desc.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if desc.Size < 0 {
+		desc.Size = size
+	}
+	if err := c.store.LinkBlob(ctx, repo, desc); err != nil {
+		c.log.Error(err, "linking a blob", "repository", repo.String(), "digest", desc.Digest)
+	}
+	return c.store.OpenBlob(ctx, desc.Digest, desc.Size)
+}
+
+// fetchBlob has the origin send a blob that is not stored, or joins the transfer that is running.
+func (c *Cache) fetchBlob(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, rng fetch.Range) (*Blob, Outcome, error) {
+	key := missKey{repo: repo, what: "blob", name: string(desc.Digest)}
+	if err := c.remembered(key); err != nil {
+		return nil, Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(answerTimeout, func() { cancel(context.DeadlineExceeded) })
+	r, err := c.fetches.Open(ctx, repo, desc, rng)
+	if !timer.Stop() && err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		cancel(nil)
+		c.remember(key, err)
+		return partOf(r), Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
+	}
+	b := partOf(r)
+	b.body = &fetching{r, func() { cancel(nil) }}
+	return b, missed(r.How == fetch.Joined, r.How == fetch.Started), nil
+}
+
+func partOf(r *fetch.Reader) *Blob {
+	if r == nil {
+		return nil
+	}
+	return &Blob{Descriptor: r.Descriptor, Offset: r.Offset, Length: r.Length}
+}
+
+// fetching is a reader with the context that its waits end with.
+type fetching struct {
+	*fetch.Reader
+	cancel func()
+}
+
+func (f *fetching) Close() error {
+	f.cancel()
+	return f.Reader.Close()
+}
+
+// storedBlob is the part of a stored blob that rng names.
+func storedBlob(b *store.Blob, desc ocispec.Descriptor, rng fetch.Range) (*Blob, error) {
+	desc.Size = b.Size
+	start, end, err := rng.Resolve(b.Size)
+	if err != nil {
+		b.Close()
+		return &Blob{Descriptor: desc}, err
+	}
+	if start > 0 {
+		if _, err := b.Seek(start, io.SeekStart); err != nil {
+			b.Close()
+			return nil, err
+		}
+	}
+	return &Blob{Descriptor: desc, Offset: start, Length: end - start, body: &stored{b, end - start}}, nil
+}
+
+// stored sends a part of a stored blob.
+type stored struct {
+	*store.Blob
+	length int64
+}
+
+// WriteTo hands the file itself to w under exactly one LimitedReader: what net/http needs to see for sendfile.
+func (s *stored) WriteTo(w io.Writer) (int64, error) {
+	var src io.Reader = s.Blob
+	if s.File != nil {
+		src = s.File
+	}
+	n, err := io.Copy(w, &io.LimitedReader{R: src, N: s.length})
+	if err == nil && n < s.length {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

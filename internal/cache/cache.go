@@ -1,0 +1,123 @@
+// Package cache holds the rules of the cache: when to ask an origin, what to serve when it does not answer, what belongs to
+// a repository, and how a whole image is brought in. It moves no bytes itself (package fetch does), serves no HTTP
+// and knows no Kubernetes.
+package cache
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+const (
+	checkTimeout   = 2 * time.Second  // T6: how long a request waits for a check, by default
+	checkLife      = 15 * time.Second // T6: how long a check runs on when nobody waits for it any more
+	answerTimeout  = 24 * time.Second // T1: containerd gives up at 30 s; what is left is for the network
+	tagsInMemory   = 50_000           // tag records held in memory
+	historyLimit   = 5                // revisions kept in a tag's history
+	pulledPrecise  = time.Hour        // how exactly the time of the last pull is stored
+	bodiesInMemory = 16 << 20         // bytes of manifests held in memory
+	namesInMemory  = 100_000          // descriptors held in memory, over all repositories
+	tagLocks       = 64               // stripes of the locks that order the writes of tag records
+)
+
+// Cache answers pulls. It is safe for concurrent use.
+//
+// Locks are leaves, but for tagLocks: they are held while a record is written, and never two at a time.
+type Cache struct {
+	store    *store.Store
+	origin   *upstream.Client
+	policies Policies
+	fetches  *fetch.Manager
+	metrics  *metrics.Metrics
+	log      logr.Logger
+	now      func() time.Time
+
+	checkTimeout time.Duration
+	expiryDelay  time.Duration
+
+	tags     *lru.Cache[tagKey, *tagState]
+	tagLocks [tagLocks]sync.Mutex
+	bodies   *bodies
+	names    *names
+
+	checks   checks
+	holds    *holds
+	failures failures[missKey]
+	misses   singleflight.Group // manifests and heads of blobs on their way in
+	delivery delivery
+	mirrors  mirrors
+
+	ctx    context.Context // of what runs in the background; ended by Close
+	cancel context.CancelFunc
+	mu     sync.Mutex // guards wg against what starts during Close
+	wg     sync.WaitGroup
+}
+
+// New returns a cache. Close ends what it runs in the background.
+func New(o Options) *Cache {
+	c := &Cache{
+		store: o.Store, origin: o.Origin, policies: o.Policies, metrics: o.Metrics, log: o.Log,
+		now: o.Now, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
+		bodies: newBodies(bodiesInMemory),
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.checkTimeout <= 0 {
+		c.checkTimeout = checkTimeout
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.tags, _ = lru.New[tagKey, *tagState](tagsInMemory) // errs for a size below one only
+	c.names = newNames(o.Store, namesInMemory)
+	c.holds = newHolds(c.now, o.Metrics)
+	c.failures = newFailures[missKey](c.now)
+	c.fetches = fetch.New(fetch.Options{
+		Store: o.Store, Origin: o.Origin, Metrics: o.Metrics, Log: o.Log, OnOutcome: c.transferEnded,
+	})
+	c.checks.running = map[subject]*check{}
+	return c
+}
+
+// Close aborts background checks, fetches and mirrors, and waits for them.
+func (c *Cache) Close() {
+	c.mu.Lock()
+	c.cancel()
+	c.mu.Unlock()
+	c.fetches.Close()
+	c.wg.Wait()
+}
+
+// enter says whether something may still start in the background; it calls c.wg.Done at its end.
+func (c *Cache) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	c.wg.Add(1)
+	return nil
+}
+
+// background runs fn on its own until it returns or Close ends its context. After Close it runs nothing.
+func (c *Cache) background(limit time.Duration, fn func(context.Context)) error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	go func() {
+		defer c.wg.Done()
+		ctx, cancel := context.WithTimeout(c.ctx, limit)
+		defer cancel()
+		fn(ctx)
+	}()
+	return nil
+}

@@ -1,0 +1,97 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+// Code is an error code of the distribution spec.
+type Code string
+
+// The codes that a cache has use for.
+const (
+	CodeManifestUnknown Code = "MANIFEST_UNKNOWN"
+	CodeBlobUnknown     Code = "BLOB_UNKNOWN"
+	CodeNameUnknown     Code = "NAME_UNKNOWN"
+	CodeDenied          Code = "DENIED"
+	CodeTooManyRequests Code = "TOOMANYREQUESTS"
+	CodeUnavailable     Code = "UNAVAILABLE" // the origin failed: 502 or 504
+)
+
+// Error is an answer that is not the content.
+type Error struct {
+	Code       Code
+	Status     int           // HTTP status: 404, 403, 429, 502, 504
+	RetryAfter time.Duration // with 429, where the origin said it; else 0
+	Err        error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrRange is returned for a range that lies outside the blob; the Blob returned beside it tells the size.
+var ErrRange = fetch.ErrRange
+
+// answer turns an origin's failure into what a client is told (T9); unknown is the code of a 404. What did not fail
+// at the origin stays as it is.
+func answer(err error, unknown Code) error {
+	var up *upstream.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &up):
+		return &Error{Code: codeOf(up, unknown), Status: statusOf(up), RetryAfter: up.RetryAfter, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: CodeUnavailable, Status: http.StatusGatewayTimeout, Err: fmt.Errorf("waiting for the origin: %w", err)}
+	}
+	return err
+}
+
+func codeOf(up *upstream.Error, unknown Code) Code {
+	switch up.Reason {
+	case upstream.NotFound:
+		return unknown
+	case upstream.Denied, upstream.Refused:
+		return CodeDenied
+	case upstream.RateLimited:
+		return CodeTooManyRequests
+	}
+	return CodeUnavailable
+}
+
+func statusOf(up *upstream.Error) int {
+	switch up.Reason {
+	case upstream.NotFound:
+		return http.StatusNotFound
+	case upstream.Denied, upstream.Refused:
+		return http.StatusForbidden
+	case upstream.RateLimited:
+		return http.StatusTooManyRequests
+	}
+	if up.Timeout {
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}
+
+// reasonOf names a failed check for Cache-Status, metrics and logs: "timeout", "unreachable", "404", "503" ...
+func reasonOf(err error) string {
+	var up *upstream.Error
+	switch {
+	case !errors.As(err, &up):
+		return "error"
+	case up.Status != 0:
+		return fmt.Sprint(up.Status)
+	case up.Timeout:
+		return "timeout"
+	}
+	return string(up.Reason)
+}

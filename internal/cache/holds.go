@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+const (
+	breakerFirst = time.Second      // T6: how long a breaker holds at first
+	breakerLast  = time.Minute      // and at most, doubling
+	rateDefault  = 30 * time.Second // a 429 without Retry-After
+	rateLast     = 5 * time.Minute  // the longest Retry-After that is heeded
+	subjectHold  = 30 * time.Second // 401, 403, 404
+)
+
+// holds keeps checks away from origins that failed (T6). A host's breaker stays open until a check is answered; the holds of
+// a credential (429) and of a single subject (401, 403, 404) end by themselves. All live in memory only.
+type holds struct {
+	now     func() time.Time
+	metrics *metrics.Metrics
+
+	mu       sync.Mutex
+	breakers map[string]*breaker
+
+	rates    failures[account]
+	subjects failures[subject]
+}
+
+// account is what an origin counts requests by.
+type account struct{ host, credential string }
+
+type breaker struct {
+	err     error
+	wait    time.Duration
+	until   time.Time // no probe before
+	probing bool
+}
+
+func newHolds(now func() time.Time, m *metrics.Metrics) *holds {
+	return &holds{
+		now: now, metrics: m, breakers: map[string]*breaker{},
+		rates: newFailures[account](now), subjects: newFailures[subject](now),
+	}
+}
+
+// holding returns why s is not to be checked now, or nil; probe tells the caller to check all the same, in the background.
+func (h *holds) holding(s subject, credential string) (why error, probe bool) {
+	h.mu.Lock()
+	if b := h.breakers[s.repo.Host]; b != nil {
+		probe = !b.probing && !h.now().Before(b.until)
+		b.probing = b.probing || probe
+		why = b.err
+	}
+	h.mu.Unlock()
+	if why != nil {
+		return why, probe
+	}
+	if why = h.rates.get(account{s.repo.Host, credential}); why != nil {
+		return why, false
+	}
+	return h.subjects.get(s), false
+}
+
+// open says whether the host's breaker is open.
+func (h *holds) open(host string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.breakers[host] != nil
+}
+
+// answered notes how a check of s, or a request in its place, ended; nil is success.
+func (h *holds) answered(s subject, err error) {
+	var up *upstream.Error
+	if errors.Is(err, context.Canceled) || err != nil && !errors.As(err, &up) {
+		h.probed(s.repo.Host)
+		return
+	}
+	if up != nil && up.Reason == upstream.Unreachable {
+		h.fail(s.repo.Host, err)
+		return
+	}
+	h.close(s.repo.Host)
+	if up == nil {
+		h.subjects.forget(s)
+		return
+	}
+	switch up.Reason {
+	case upstream.RateLimited:
+		h.limit(up)
+	case upstream.Denied, upstream.NotFound, upstream.Invalid, upstream.Refused:
+		h.subjects.add(s, err, subjectHold)
+	}
+}
+
+// limit notes a 429.
+func (h *holds) limit(up *upstream.Error) {
+	wait := up.RetryAfter
+	if wait <= 0 {
+		wait = rateDefault
+	}
+	h.rates.add(account{up.Host, up.Credential}, up, min(wait, rateLast))
+}
+
+// fail opens the host's breaker, or holds it open for longer.
+func (h *holds) fail(host string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.breakers[host]
+	switch {
+	case b == nil:
+		b = &breaker{wait: breakerFirst}
+		h.breakers[host] = b
+		h.metrics.Breaker.WithLabelValues(host).Set(1)
+	case h.now().Before(b.until) && !b.probing:
+		return // one of several that were under way when it opened
+	default:
+		b.wait = min(2*b.wait, breakerLast)
+	}
+	b.err, b.probing, b.until = err, false, h.now().Add(b.wait)
+}
+
+func (h *holds) close(host string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.breakers[host] != nil {
+		delete(h.breakers, host)
+		h.metrics.Breaker.WithLabelValues(host).Set(0)
+	}
+}
+
+// probed lets the next probe go where one ended without telling anything about the host.
+func (h *holds) probed(host string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b := h.breakers[host]; b != nil {
+		b.probing = false
+	}
+}

@@ -1,0 +1,132 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// list is a stored answer to a discovery request, whole (D1).
+type list[T any] struct {
+	CheckedAt time.Time `json:"checkedAt"`
+	Items     []T       `json:"items"`
+}
+
+// listing is one kind of list: how to ask for it, where it is stored, and what an origin's 404 means.
+type listing[T any] struct {
+	subject  subject
+	document string
+	unknown  Code
+	ask      func(context.Context) ([]T, error)
+}
+
+// Tags lists all tags of the repository: D1.
+func (c *Cache) Tags(ctx context.Context, repo imageref.Repository) ([]string, Outcome, error) {
+	return answerList(ctx, c, listing[string]{
+		subject:  subject{repo, tagsSubject, ""},
+		document: "tags",
+		unknown:  CodeNameUnknown,
+		ask:      func(ctx context.Context) ([]string, error) { return c.origin.Tags(ctx, repo) },
+	})
+}
+
+// Referrers lists what refers to a manifest: D1, D2.
+func (c *Cache) Referrers(ctx context.Context, repo imageref.Repository, dgst digest.Digest) ([]ocispec.Descriptor, Outcome, error) {
+	return answerList(ctx, c, listing[ocispec.Descriptor]{
+		subject:  subject{repo, referrersSubject, string(dgst)},
+		document: "referrers/" + strings.ReplaceAll(string(dgst), ":", "-"),
+		unknown:  CodeManifestUnknown,
+		ask: func(ctx context.Context) ([]ocispec.Descriptor, error) {
+			return c.origin.Referrers(ctx, repo, dgst)
+		},
+	})
+}
+
+// answerList serves a list by the rules of tags: a stored one until its check is due, stale where the check fails. It is a function because
+// methods have no type parameters.
+func answerList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcome, error) {
+	have, err := readList[T](ctx, c, l)
+	if err != nil {
+		return missList(ctx, c, l)
+	}
+	interval := c.policies.Listing(l.subject.repo)
+	if age := c.now().Sub(have.CheckedAt); age >= 0 && age < interval {
+		return have.Items, Outcome{Kind: Hit, TTL: interval - age}, nil
+	}
+	why, err := c.confirm(ctx, question{
+		subject: l.subject,
+		due: func() bool {
+			now, err := readList[T](c.ctx, c, l)
+			return err != nil || c.due(now.CheckedAt, interval)
+		},
+		ask: func(ctx context.Context) error {
+			_, err := loadList(ctx, c, l)
+			if err == nil {
+				c.metrics.Checks.WithLabelValues("listed").Inc()
+			}
+			return err
+		},
+	})
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	if why != nil {
+		return have.Items, c.stale(why), nil
+	}
+	fresh, err := readList[T](ctx, c, l)
+	if err != nil {
+		return have.Items, Outcome{Kind: Stale, Why: "error"}, nil
+	}
+	return fresh.Items, Outcome{Kind: Revalidated}, nil
+}
+
+// missList asks for a list that is not stored. Where that fails, so does the answer: a cache must not say "none" by accident.
+func missList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcome, error) {
+	key := missKey{repo: l.subject.repo, what: l.document, name: l.subject.name}
+	v, led, err := c.share(ctx, key, func(ctx context.Context) (any, error) {
+		items, err := loadList(ctx, c, l)
+		c.holds.answered(l.subject, err)
+		return items, err
+	})
+	if err != nil {
+		return nil, Outcome{Kind: Miss}, answer(err, l.unknown)
+	}
+	return v.([]T), missed(!led, led), nil
+}
+
+// loadList asks the origin for a list and stores it.
+func loadList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, error) {
+	items, err := l.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	content, err := json.Marshal(list[T]{CheckedAt: c.now(), Items: items})
+	if err == nil {
+		err = c.store.PutDocument(ctx, l.subject.repo, l.document, content)
+	}
+	if err != nil {
+		c.log.Error(err, "storing a list", "repository", l.subject.repo.String(), "reference", l.subject.name)
+	}
+	return items, nil
+}
+
+func readList[T any](ctx context.Context, c *Cache, l listing[T]) (list[T], error) {
+	var have list[T]
+	content, err := c.store.Document(ctx, l.subject.repo, l.document)
+	if err != nil {
+		return have, err
+	}
+	if err := json.Unmarshal(content, &have); err != nil {
+		return have, errors.Join(store.ErrNotFound, fmt.Errorf("reading %s of %s: %w", l.document, l.subject.repo, err))
+	}
+	return have, nil
+}

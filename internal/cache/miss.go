@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+const (
+	failureHold = 10 * time.Second // T9: how long a failed answer to a miss is remembered
+	deniedHold  = 30 * time.Second // T9: a denied one, for that credential
+)
+
+// missKey is what a request asked an origin for in vain.
+type missKey struct {
+	repo imageref.Repository
+	what string // "manifest", "blob", or the kind of a list
+	name string
+	// credential is the one that was denied; empty for other failures.
+	credential string
+}
+
+// miss brings in a manifest that is not stored, by tag or digest; requests for the same one share the transfer (T1, T9).
+func (c *Cache) miss(ctx context.Context, repo imageref.Repository, reference string) (ocispec.Descriptor, Outcome, error) {
+	var stored bool
+	v, led, err := c.share(ctx, missKey{repo: repo, what: "manifest", name: reference}, func(ctx context.Context) (any, error) {
+		m, err := c.origin.Manifest(ctx, repo, reference)
+		c.holds.answered(subject{repo, tagSubject, reference}, err)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		stored = c.keepMissed(ctx, repo, reference, m)
+		return m.Descriptor, nil
+	})
+	if err != nil {
+		return ocispec.Descriptor{}, Outcome{Kind: Miss}, answer(err, CodeManifestUnknown)
+	}
+	return v.(ocispec.Descriptor), missed(!led, led && stored), nil
+}
+
+// keepMissed stores a manifest that was asked for, and the tag that named it. What cannot be stored is served all the same (B7).
+func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, reference string, m *upstream.Manifest) bool {
+	err := c.keep(ctx, repo, m.Descriptor, m.Body)
+	if err == nil && reference != string(m.Digest) {
+		now := c.now()
+		err = c.updateTag(ctx, tagKey{repo, reference}, func(r *store.TagRecord) bool {
+			if r.Digest != "" && r.Digest != m.Digest {
+				c.rememberRevision(ctx, repo, r)
+			}
+			switchTo(r, m.Descriptor, now, "pull")
+			r.PulledAt = now
+			return true
+		})
+	}
+	if err != nil {
+		c.log.Error(err, "storing a manifest", "repository", repo.String(), "reference", reference, "digest", m.Digest)
+	}
+	return err == nil
+}
+
+// share runs fn once for all who ask for the same key at the same time, detached from each of them (B2), and remembers its failure.
+// led tells the caller whose fn it was.
+func (c *Cache) share(ctx context.Context, key missKey, fn func(context.Context) (any, error)) (v any, led bool, err error) {
+	if err := c.remembered(key); err != nil {
+		return nil, false, err
+	}
+	done := c.misses.DoChan(key.what+" "+key.repo.String()+" "+key.name, func() (any, error) {
+		led = true
+		if err := c.enter(); err != nil {
+			return nil, err
+		}
+		defer c.wg.Done()
+		ctx, cancel := context.WithTimeout(c.ctx, answerTimeout)
+		defer cancel()
+		v, err := fn(ctx)
+		c.remember(key, err)
+		return v, err
+	})
+	select {
+	case r := <-done:
+		return r.Val, led, r.Err
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+}
+
+// remembered returns the failure that still stands for key.
+func (c *Cache) remembered(key missKey) error {
+	if err := c.failures.get(key); err != nil {
+		return err
+	}
+	key.credential = c.origin.Credential(key.repo)
+	return c.failures.get(key)
+}
+
+func (c *Cache) remember(key missKey, err error) {
+	var up *upstream.Error
+	if !errors.As(err, &up) || c.ctx.Err() != nil {
+		return
+	}
+	hold := failureHold
+	if up.Reason == upstream.Denied && up.Credential != "" {
+		key.credential, hold = up.Credential, deniedHold
+	}
+	if up.Status == http.StatusTooManyRequests {
+		c.holds.limit(up)
+		if up.RetryAfter > 0 {
+			hold = min(hold, up.RetryAfter)
+		}
+	}
+	c.failures.add(key, err, hold)
+}

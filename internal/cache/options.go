@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+// Policy is what holds for one tag.
+type Policy struct {
+	Check    bool          // whether the tag is ever checked (T2, T4)
+	Interval time.Duration // how old an answered check may be; 0: check at every request (T3)
+	Periodic bool          // whether checks also happen without a request (T8)
+	MaxStale time.Duration // how long a copy may be served unconfirmed; 0: for ever (T10)
+}
+
+// Policies tells what its user wants of a tag. Its methods are called on the hot path: they must be quick and safe for
+// concurrent use.
+type Policies interface {
+	// Policy returns what holds for a tag.
+	Policy(repo imageref.Repository, tag string) Policy
+	// Listing returns how old the lists of a repository (tags, referrers) may be (D1).
+	Listing(repo imageref.Repository) time.Duration
+	// Named says whether an object names the tag, so that it never expires unused (M5).
+	Named(repo imageref.Repository, tag string) bool
+	// Periodic lists the repositories that have a periodic policy.
+	Periodic() []imageref.Repository
+	// Generation changes whenever an answer of the other methods may have changed.
+	Generation() uint64
+}
+
+// Options configure a Cache.
+type Options struct {
+	Store        *store.Store
+	Origin       *upstream.Client
+	Policies     Policies
+	CheckTimeout time.Duration    // how long a request waits for a check (T6); 0: 2 s
+	ExpiryDelay  time.Duration    // how long a tag that no object names is kept after its last pull (M5); 0: for ever
+	Now          func() time.Time // nil: time.Now
+	Metrics      *metrics.Metrics
+	Log          logr.Logger
+}

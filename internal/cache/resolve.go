@@ -1,0 +1,189 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// ResolveManifest answers which manifest reference (a tag or a digest) names, without its body: T1 to T10.
+func (c *Cache) ResolveManifest(ctx context.Context, repo imageref.Repository, reference string) (ocispec.Descriptor, Outcome, error) {
+	if strings.IndexByte(reference, ':') < 0 {
+		return c.resolveTag(ctx, tagKey{repo, reference})
+	}
+	dgst, err := imageref.ParseDigest(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, Outcome{}, err
+	}
+	return c.resolveDigest(ctx, repo, dgst)
+}
+
+// resolveDigest never checks (T7): a digest that is stored here is served.
+func (c *Cache) resolveDigest(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, Outcome, error) {
+	desc, err := c.store.LinkedManifest(ctx, repo, dgst)
+	if err == nil && desc.Size >= 0 && (c.bodies.has(dgst) || c.holdsBlob(ctx, dgst)) {
+		return desc, never, nil
+	}
+	body, desc, err := c.store.ReadManifest(ctx, repo, dgst)
+	if err == nil {
+		c.bodies.add(dgst, body)
+		return desc, never, nil
+	}
+	if desc, err := c.adopt(ctx, repo, dgst); err == nil {
+		return desc, never, nil
+	}
+	return c.miss(ctx, repo, string(dgst))
+}
+
+// adopt links a manifest that another repository stored and that a manifest stored in this one names (B6).
+func (c *Cache) adopt(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, error) {
+	named, ok := c.names.find(ctx, repo, dgst)
+	if !ok || !c.holdsBlob(ctx, dgst) {
+		return ocispec.Descriptor{}, store.ErrNotFound
+	}
+	body, err := c.readStored(ctx, named)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return named, c.keep(ctx, repo, named, body)
+}
+
+func (c *Cache) resolveTag(ctx context.Context, key tagKey) (ocispec.Descriptor, Outcome, error) {
+	st, err := c.tagState(ctx, key)
+	if err != nil {
+		return c.missTag(ctx, key)
+	}
+	rec := st.rec.Load()
+	if rec.Untagged {
+		return c.missUntagged(ctx, key, rec)
+	}
+	now := c.now()
+	c.touch(key, st, rec, now)
+	p := c.policyOf(key, st)
+	if !p.Check {
+		return c.serve(ctx, key, rec, never)
+	}
+	if age := now.Sub(rec.CheckedAt); age >= 0 && age < p.Interval {
+		return c.serve(ctx, key, rec, Outcome{Kind: Hit, TTL: p.Interval - age})
+	}
+	return c.revalidate(ctx, key, st, p)
+}
+
+// revalidate serves a tag whose check is due.
+func (c *Cache) revalidate(ctx context.Context, key tagKey, st *tagState, p Policy) (ocispec.Descriptor, Outcome, error) {
+	why, err := c.confirm(ctx, c.tagQuestion(key, st, p))
+	if err != nil {
+		return ocispec.Descriptor{}, Outcome{}, err
+	}
+	if why != nil && c.tooStale(st, p) {
+		if why, err = c.insist(ctx, c.tagQuestion(key, st, p)); err != nil {
+			return ocispec.Descriptor{}, Outcome{}, err
+		}
+		if why != nil {
+			return ocispec.Descriptor{}, Outcome{}, answer(fmt.Errorf("older than maxStale and not confirmed: %w", why), CodeManifestUnknown)
+		}
+	}
+	outcome := Outcome{Kind: Revalidated}
+	if why != nil {
+		outcome = c.stale(why)
+	}
+	if fresh, err := c.tagState(ctx, key); err == nil { // the check may have made a new one
+		st = fresh
+	}
+	return c.serve(ctx, key, st.rec.Load(), outcome)
+}
+
+// tooStale says whether T10 forbids to serve the copy unconfirmed.
+func (c *Cache) tooStale(st *tagState, p Policy) bool {
+	return p.MaxStale > 0 && c.now().Sub(st.rec.Load().CheckedAt) > p.MaxStale
+}
+
+func (c *Cache) stale(why error) Outcome {
+	reason := reasonOf(why)
+	c.metrics.StaleAnswers.WithLabelValues(reason).Inc()
+	return Outcome{Kind: Stale, Why: reason}
+}
+
+// tagQuestion is a tag's check: T5.
+func (c *Cache) tagQuestion(key tagKey, st *tagState, p Policy) question {
+	return question{
+		subject: subject{key.repo, tagSubject, key.tag},
+		due:     func() bool { return c.due(st.rec.Load().CheckedAt, p.Interval) },
+		ask:     func(ctx context.Context) error { return c.checkTag(ctx, key, st) },
+	}
+}
+
+func (c *Cache) due(checked time.Time, interval time.Duration) bool {
+	age := c.now().Sub(checked)
+	return age < 0 || age >= interval
+}
+
+// checkTag asks the origin for the tag's digest, and brings in the new manifest where it has changed (T5).
+func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
+	desc, m, err := c.origin.ResolveManifest(ctx, key.repo, key.tag)
+	if err != nil {
+		return err
+	}
+	if desc.Digest == st.rec.Load().Digest {
+		c.metrics.Checks.WithLabelValues("unchanged").Inc()
+		return c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+			seen(r, c.now())
+			return true
+		})
+	}
+	if m == nil {
+		if m, err = c.origin.Manifest(ctx, key.repo, string(desc.Digest)); err != nil {
+			return err
+		}
+	}
+	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
+		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
+	}
+	if err := c.moveTag(ctx, key, m.Descriptor); err != nil {
+		return fmt.Errorf("moving tag %s:%s: %w", key.repo, key.tag, err)
+	}
+	c.metrics.Checks.WithLabelValues("changed").Inc()
+	return nil
+}
+
+// moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror.
+func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor) error {
+	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		if r.Digest != to.Digest {
+			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
+			c.rememberRevision(ctx, key.repo, r)
+		}
+		switchTo(r, to, c.now(), "check")
+		return true
+	})
+	if err == nil {
+		c.mirrorMoved(key, to.Digest)
+	}
+	return err
+}
+
+// missTag fetches a tag never seen (T1).
+func (c *Cache) missTag(ctx context.Context, key tagKey) (ocispec.Descriptor, Outcome, error) {
+	return c.miss(ctx, key.repo, key.tag)
+}
+
+// missUntagged asks for a tag that was removed here, and serves what is still stored of it where the origin fails (M4).
+func (c *Cache) missUntagged(ctx context.Context, key tagKey, rec *store.TagRecord) (ocispec.Descriptor, Outcome, error) {
+	desc, outcome, err := c.miss(ctx, key.repo, key.tag)
+	if err == nil || ctx.Err() != nil || !c.holdsBlob(ctx, rec.Digest) {
+		return desc, outcome, err
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return desc, outcome, err
+	}
+	return descriptorOf(rec), c.stale(e.Err), nil
+}

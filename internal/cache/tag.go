@@ -1,0 +1,172 @@
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+type tagKey struct {
+	repo imageref.Repository
+	tag  string
+}
+
+// tagState is a tag in memory: its stored record, and what is derived from it. The record is replaced, never changed.
+type tagState struct {
+	rec      atomic.Pointer[store.TagRecord]
+	policy   atomic.Pointer[policyState]
+	touching atomic.Bool // the time of the last pull is being written
+}
+
+type policyState struct {
+	generation uint64
+	policy     Policy
+}
+
+// tagState returns the state of a tag that has a record, or store.ErrNotFound.
+func (c *Cache) tagState(ctx context.Context, key tagKey) (*tagState, error) {
+	if st, ok := c.tags.Get(key); ok {
+		return st, nil
+	}
+	l := c.tagLock(key)
+	l.Lock()
+	defer l.Unlock()
+	return c.loadTag(ctx, key)
+}
+
+// loadTag reads the record under the tag's lock.
+func (c *Cache) loadTag(ctx context.Context, key tagKey) (*tagState, error) {
+	if st, ok := c.tags.Get(key); ok {
+		return st, nil
+	}
+	rec, err := c.store.Tag(ctx, key.repo, key.tag)
+	if err != nil {
+		return nil, err
+	}
+	if rec.MediaType == "" { // written by another registry
+		_, desc, err := c.store.ReadManifest(ctx, key.repo, rec.Digest)
+		if err != nil {
+			return nil, err
+		}
+		rec.MediaType, rec.Size = desc.MediaType, desc.Size
+	}
+	st := &tagState{}
+	st.rec.Store(&rec)
+	c.tags.Add(key, st)
+	return st, nil
+}
+
+// updateTag changes a tag's record, durably. change gets the present record (the zero one where there is none) and says whether
+// it changed anything.
+func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.TagRecord) bool) error {
+	l := c.tagLock(key)
+	l.Lock()
+	defer l.Unlock()
+	st, err := c.loadTag(ctx, key)
+	if err != nil {
+		st = &tagState{} // none, or one that cannot be read: written anew
+	}
+	var rec store.TagRecord
+	if old := st.rec.Load(); old != nil {
+		rec = *old
+		rec.History = slices.Clone(old.History)
+	}
+	if !change(&rec) {
+		return nil
+	}
+	if err := c.store.PutTag(ctx, key.repo, key.tag, rec); err != nil {
+		return err
+	}
+	st.rec.Store(&rec)
+	c.tags.Add(key, st)
+	return nil
+}
+
+var tagSeed = maphash.MakeSeed()
+
+func (c *Cache) tagLock(key tagKey) *sync.Mutex {
+	return &c.tagLocks[maphash.Comparable(tagSeed, key)%tagLocks]
+}
+
+// policyOf returns the tag's policy, decided once for each generation of the policies.
+func (c *Cache) policyOf(key tagKey, st *tagState) Policy {
+	generation := c.policies.Generation()
+	if p := st.policy.Load(); p != nil && p.generation == generation {
+		return p.policy
+	}
+	p := &policyState{generation: generation, policy: c.policies.Policy(key.repo, key.tag)}
+	st.policy.Store(p)
+	return p.policy
+}
+
+// touch writes down that a tag was pulled, where the record does not say so closely enough.
+func (c *Cache) touch(key tagKey, st *tagState, rec *store.TagRecord, now time.Time) {
+	if now.Sub(rec.PulledAt) < c.pulledPrecision() || !st.touching.CompareAndSwap(false, true) {
+		return
+	}
+	_ = c.background(answerTimeout, func(ctx context.Context) { // after Close the time is not worth writing
+		defer st.touching.Store(false)
+		err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+			r.PulledAt = now
+			return r.Digest != ""
+		})
+		if err != nil {
+			c.log.Error(err, "writing the time of a pull", "repository", key.repo.String(), "reference", key.tag)
+		}
+	})
+}
+
+func (c *Cache) pulledPrecision() time.Duration {
+	if c.expiryDelay <= 0 {
+		return pulledPrecise
+	}
+	return min(pulledPrecise, c.expiryDelay/10)
+}
+
+// switchTo makes m the revision of a tag, at now.
+func switchTo(rec *store.TagRecord, m ocispec.Descriptor, now time.Time, cause string) {
+	rec.Untagged = false
+	rec.CheckedAt = now
+	if rec.Digest == m.Digest {
+		seen(rec, now)
+		return
+	}
+	rec.Digest, rec.MediaType, rec.Size = m.Digest, m.MediaType, m.Size
+	rec.ChangedAt = now
+	rec.History = slices.Insert(rec.History, 0, store.Revision{Digest: m.Digest, FirstSeen: now, LastSeen: now, Cause: cause})
+	rec.History = keepRevisions(rec.History, rec.Complete)
+}
+
+// keepRevisions cuts a history, but never what the tag may have to fall back on.
+func keepRevisions(history []store.Revision, complete digest.Digest) []store.Revision {
+	if len(history) <= historyLimit {
+		return history
+	}
+	for _, r := range history[historyLimit:] {
+		if r.Digest == complete {
+			history[historyLimit-1] = r
+		}
+	}
+	return history[:historyLimit]
+}
+
+// seen notes that the origin still names the revision that is served.
+func seen(rec *store.TagRecord, now time.Time) {
+	rec.CheckedAt = now
+	if len(rec.History) > 0 {
+		rec.History[0].LastSeen = now
+	}
+}
+
+func descriptorOf(rec *store.TagRecord) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: rec.MediaType, Digest: rec.Digest, Size: rec.Size}
+}

@@ -1,0 +1,236 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// serve answers with the revision of a tag that can be pulled: while the current one is incomplete and its origin fails, that is the
+// last complete one (T5).
+func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, outcome Outcome) (ocispec.Descriptor, Outcome, error) {
+	desc := descriptorOf(rec)
+	if rec.Complete == "" || rec.Complete == rec.Digest {
+		return desc, outcome, nil
+	}
+	gap := c.gap(ctx, key.repo, rec.Digest, rec.Platforms)
+	if gap == nil {
+		c.markComplete(ctx, key, rec.Digest)
+		return desc, outcome, nil
+	}
+	c.mirrorMoved(key, rec.Digest)
+	if outcome.Kind != Stale && c.delivers(ctx, key, *gap) {
+		return desc, outcome, nil
+	}
+	complete, err := c.store.LinkedManifest(ctx, key.repo, rec.Complete)
+	if err != nil {
+		return desc, outcome, nil // the old one is lost: the new one is all there is
+	}
+	c.metrics.StaleAnswers.WithLabelValues("incomplete").Inc()
+	return complete, Outcome{Kind: Stale, Why: "incomplete"}, nil
+}
+
+// markComplete notes that a tag's revision is stored whole.
+func (c *Cache) markComplete(ctx context.Context, key tagKey, dgst digest.Digest) {
+	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		changed := r.Digest == dgst && r.Complete != dgst
+		if changed {
+			r.Complete = dgst
+		}
+		return changed
+	})
+	if err != nil {
+		c.log.Error(err, "writing a tag record", "repository", key.repo.String(), "reference", key.tag)
+	}
+}
+
+// rememberRevision notes, before a tag moves, whether the revision that it leaves is whole, and what platforms it had.
+func (c *Cache) rememberRevision(ctx context.Context, repo imageref.Repository, r *store.TagRecord) {
+	if r.Digest == "" {
+		return
+	}
+	if c.gap(ctx, repo, r.Digest, r.Platforms) == nil {
+		r.Complete = r.Digest
+	}
+	if had := c.platformsOf(ctx, repo, r.Digest); len(had) > 0 {
+		r.Platforms = had
+	}
+}
+
+// gap returns the first manifest or blob that an image lacks to be complete: of every platform that was asked for, by name or by a pull of
+// its manifest. It returns nil for a complete image.
+func (c *Cache) gap(ctx context.Context, repo imageref.Repository, dgst digest.Digest, platforms []string) *ocispec.Descriptor {
+	body, _, err := c.store.ReadManifest(ctx, repo, dgst)
+	if err != nil {
+		return &ocispec.Descriptor{Digest: dgst, MediaType: ocispec.MediaTypeImageManifest}
+	}
+	m, err := parseManifest(dgst, body)
+	if err != nil {
+		return nil // nothing that could be pulled further
+	}
+	for _, d := range m.blobs() {
+		if size, err := c.store.StatBlob(ctx, d.Digest); err != nil || size != d.Size {
+			return &d
+		}
+	}
+	return c.gapBelow(ctx, repo, m, platforms)
+}
+
+// gapBelow is gap for the manifests of an index. Where nothing was asked for by name, one of them has to be there.
+func (c *Cache) gapBelow(ctx context.Context, repo imageref.Repository, m manifest, platforms []string) *ocispec.Descriptor {
+	stored := len(platforms) > 0 || len(m.Manifests) == 0
+	for _, d := range m.Manifests {
+		if _, err := c.store.LinkedManifest(ctx, repo, d.Digest); err != nil && !asked(d, platforms) {
+			continue
+		}
+		stored = true
+		if gap := c.gap(ctx, repo, d.Digest, platforms); gap != nil {
+			return gap
+		}
+	}
+	if !stored {
+		return &m.Manifests[0]
+	}
+	return nil
+}
+
+// platformsOf lists the platforms of which an image's manifests are stored.
+func (c *Cache) platformsOf(ctx context.Context, repo imageref.Repository, dgst digest.Digest) []string {
+	body, _, err := c.store.ReadManifest(ctx, repo, dgst)
+	if err != nil {
+		return nil
+	}
+	m, err := parseManifest(dgst, body)
+	if err != nil {
+		return nil
+	}
+	if m.Config != nil {
+		return c.platformOfConfig(ctx, *m.Config)
+	}
+	var had []string
+	for _, d := range m.Manifests {
+		if _, err := c.store.LinkedManifest(ctx, repo, d.Digest); err == nil && d.Platform != nil {
+			had = append(had, platformName(*d.Platform))
+		}
+	}
+	slices.Sort(had)
+	return slices.Compact(had)
+}
+
+func (c *Cache) platformOfConfig(ctx context.Context, config ocispec.Descriptor) []string {
+	var p ocispec.Platform
+	body, err := c.readStored(ctx, config)
+	if err != nil || json.Unmarshal(body, &p) != nil || p.OS == "" {
+		return nil
+	}
+	return []string{platformName(p)}
+}
+
+func platformName(p ocispec.Platform) string {
+	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+variant(p.Architecture, p.Variant), "/")
+}
+
+// variant is the variant that makes a difference: every arm64 is a v8.
+func variant(architecture, v string) string {
+	if architecture == "arm64" && v == "v8" {
+		return ""
+	}
+	return v
+}
+
+// asked says whether the manifest d of an index is one of the platforms asked for. What a platform leaves open fits anything.
+func asked(d ocispec.Descriptor, platforms []string) bool {
+	if d.Platform == nil {
+		return false
+	}
+	have := v1.Platform{
+		OS: d.Platform.OS, Architecture: d.Platform.Architecture, OSVersion: d.Platform.OSVersion,
+		Variant: variant(d.Platform.Architecture, d.Platform.Variant),
+	}
+	return slices.ContainsFunc(platforms, func(name string) bool {
+		want, err := v1.ParsePlatform(name)
+		if err != nil {
+			return false
+		}
+		want.Variant = variant(want.Architecture, want.Variant)
+		return have.Satisfies(*want)
+	})
+}
+
+// delivery is what the last transfers said of each repository's origin.
+type delivery struct {
+	mu    sync.Mutex
+	works map[imageref.Repository]bool
+}
+
+func (d *delivery) note(repo imageref.Repository, works bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.works == nil || len(d.works) > remembered {
+		d.works = map[imageref.Repository]bool{}
+	}
+	d.works[repo] = works
+}
+
+func (d *delivery) get(repo imageref.Repository) (works, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	works, known = d.works[repo]
+	return works, known
+}
+
+// transferEnded learns from the end of a blob's transfer.
+func (c *Cache) transferEnded(repo imageref.Repository, err error) {
+	if err == nil {
+		c.delivery.note(repo, true)
+		return
+	}
+	if c.ctx.Err() != nil || !originFailed(err) {
+		return
+	}
+	c.delivery.note(repo, false)
+	if unreachable(err) {
+		c.holds.fail(repo.Host, err)
+	}
+}
+
+// delivers says whether the origin can be expected to send what a revision still lacks; it asks where nothing is known.
+func (c *Cache) delivers(ctx context.Context, key tagKey, lacking ocispec.Descriptor) bool {
+	if c.holds.open(key.repo.Host) || c.mirrors.failed(key) {
+		return false
+	}
+	if works, known := c.delivery.get(key.repo); known {
+		return works
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout)
+	defer cancel()
+	_, _, err := c.share(ctx, missKey{repo: key.repo, what: "probe", name: string(lacking.Digest)}, func(ctx context.Context) (any, error) {
+		err := c.probe(ctx, key.repo, lacking)
+		c.transferEnded(key.repo, err)
+		return nil, err
+	})
+	return err == nil
+}
+
+// probe asks the origin whether it has a manifest or blob.
+func (c *Cache) probe(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) error {
+	if isManifest(desc.MediaType) {
+		_, _, err := c.origin.ResolveManifest(ctx, repo, string(desc.Digest))
+		return err
+	}
+	_, err := c.origin.ResolveBlob(ctx, repo, desc.Digest)
+	return err
+}
+
+func isManifest(mediaType string) bool {
+	return strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
+}

@@ -1,0 +1,122 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+)
+
+// ErrNoServer is returned where no process listens on the control socket.
+var ErrNoServer = errors.New("nobody listens on the control socket")
+
+// errGone is what a client learns when the owner was killed in the middle of its work.
+var errGone = errors.New("larder serve went away before it was done: run the command again")
+
+// Client hands work over to the owner of a data folder. It is safe for concurrent use.
+type Client struct {
+	http *http.Client
+}
+
+// Dial connects to the owner that listens on the socket at path. Where there is none, the error is ErrNoServer.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	conn, err := dial(ctx, path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w %s", ErrNoServer, path)
+	case err != nil:
+		return nil, fmt.Errorf("connecting to the control socket: %w", err)
+	}
+	if err := conn.Close(); err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, path) },
+		ResponseHeaderTimeout: silence,
+		IdleConnTimeout:       silence,
+	}
+	return &Client{http: &http.Client{Transport: transport}}, nil
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Mirror has the owner bring an image into its store, as cache.Cache.Mirror does. It ends the work when ctx ends.
+// progress may be nil.
+func (c *Client) Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(silence, func() {
+		cancel(fmt.Errorf("larder serve said nothing for %v", silence))
+	})
+	defer watchdog.Stop()
+	got, err := c.mirror(ctx, request{Image: ref.String(), Platforms: platforms}, func(e event) {
+		watchdog.Reset(silence)
+		if e.Progress != nil && progress != nil {
+			progress(cache.Progress{Done: e.Progress.Done, Total: e.Progress.Total})
+		}
+	})
+	if err != nil && ctx.Err() != nil {
+		return cache.Mirrored{}, context.Cause(ctx)
+	}
+	return got, err
+}
+
+func (c *Client) mirror(ctx context.Context, asked request, heard func(event)) (cache.Mirrored, error) {
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return cache.Mirrored{}, err
+	}
+	// The host is never resolved: every connection goes to the socket.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://larder"+mirrorPath, bytes.NewReader(body))
+	if err != nil {
+		return cache.Mirrored{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return cache.Mirrored{}, fmt.Errorf("handing the pull over to larder serve: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read to its end, or is given up
+	if resp.StatusCode != http.StatusOK {
+		return cache.Mirrored{}, refusal(resp)
+	}
+	return follow(resp.Body, heard)
+}
+
+// refusal reads why a request was not taken.
+func refusal(resp *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRequest))
+	if err != nil {
+		return fmt.Errorf("larder serve refused the pull with status %d: %w", resp.StatusCode, err)
+	}
+	return fmt.Errorf("larder serve refused the pull with status %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+}
+
+// follow reads events until one ends the work.
+func follow(body io.Reader, heard func(event)) (cache.Mirrored, error) {
+	decoder := json.NewDecoder(body)
+	for {
+		var e event
+		if err := decoder.Decode(&e); err != nil {
+			return cache.Mirrored{}, errGone
+		}
+		heard(e)
+		switch {
+		case e.Failure != nil:
+			return cache.Mirrored{}, e.Failure.err()
+		case e.Result != nil:
+			return cache.Mirrored{Digest: e.Result.Digest, Size: e.Result.Size, Loaded: e.Result.Loaded}, nil
+		}
+	}
+}

@@ -1,0 +1,102 @@
+// Package control hands work over to the process that owns a data folder (rule P4): HTTP over a unix socket in that
+// folder, which only the folder's owner may open. It carries requests and progress, never image bytes, and decides nothing
+// about what is mirrored or how.
+//
+// A mirror is one POST of a request to /mirror. The answer is a stream of JSON objects, one a line: any number with
+// progress, then one with the result or the failure. A line comes at least every ten seconds; a stream that ends
+// without a result means that the owner went away.
+package control
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	mirrorPath = "/mirror"
+	// maxRequest bounds a request's body in bytes.
+	maxRequest = 64 << 10
+	// progressEvery is how often progress is written while there is some.
+	progressEvery = 100 * time.Millisecond
+	// aliveEvery is how often a line is written at least.
+	aliveEvery = 10 * time.Second
+	// silence is how long either side waits for the other before it gives up.
+	silence = 60 * time.Second
+)
+
+// Mirrorer brings whole images into the store. *cache.Cache is one, and so is a Client.
+type Mirrorer interface {
+	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
+}
+
+type request struct {
+	Image     string   `json:"image"`
+	Platforms []string `json:"platforms,omitempty"`
+}
+
+// event is one line of the answer. Exactly one field is set.
+type event struct {
+	Progress *progress `json:"progress,omitempty"`
+	Result   *result   `json:"result,omitempty"`
+	Failure  *failure  `json:"failure,omitempty"`
+}
+
+type progress struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+}
+
+type result struct {
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
+	Loaded int64         `json:"loaded"`
+}
+
+// codeNoRoom marks store.ErrNoRoom on the socket, beside the codes of the distribution spec.
+const codeNoRoom = "NO_ROOM"
+
+// failure carries an error so that the client can say what to do about it.
+type failure struct {
+	Message    string        `json:"message"`
+	Code       string        `json:"code,omitempty"`
+	Status     int           `json:"status,omitempty"`
+	RetryAfter time.Duration `json:"retryAfter,omitempty"` // nanoseconds
+}
+
+func newFailure(err error) *failure {
+	f := &failure{Message: err.Error()}
+	var wire *cache.Error
+	switch {
+	case errors.As(err, &wire):
+		f.Code, f.Status, f.RetryAfter = string(wire.Code), wire.Status, wire.RetryAfter
+	case errors.Is(err, store.ErrNoRoom):
+		f.Code = codeNoRoom
+	}
+	return f
+}
+
+func (f *failure) err() error {
+	switch f.Code {
+	case "":
+		return errors.New(f.Message)
+	case codeNoRoom:
+		return &described{message: f.Message, cause: store.ErrNoRoom}
+	default:
+		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: errors.New(f.Message)}
+	}
+}
+
+// described is a known error under the words that the other process found for it.
+type described struct {
+	message string
+	cause   error
+}
+
+func (d *described) Error() string { return d.message }
+func (d *described) Unwrap() error { return d.cause }

@@ -1,0 +1,103 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+
+	// unwindTimeout is how long handlers have to return once their connections are closed.
+	unwindTimeout = 2 * time.Second
+)
+
+// Options configure Serve.
+type Options struct {
+	Log   logr.Logger
+	Drain time.Duration // how long requests that run when the server stops may go on; 0: not at all
+}
+
+// Serve answers the connections of ln, HTTP/1.1 without TLS, until ctx ends. Then it accepts no more, closes connections
+// without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them off.
+// It closes ln. A nil error says that no handler runs any more.
+//
+// Headers must arrive within 10 s, and of a request body some bytes every 30 s; there is no timeout on answers (see Listen). A
+// request's context carries ctx's values, and ends with its connection, not with ctx.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, o Options) error {
+	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer breakOff()
+	s := &server{drain: o.Drain, log: o.Log, breakOff: breakOff, conns: newConnections()}
+	s.http = &http.Server{
+		Handler:           boundBodies(handler),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         new(http.Protocols),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnState:         s.conns.track,
+		ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelError),
+	}
+	s.http.Protocols.SetHTTP1(true)
+	return s.run(ctx, ln)
+}
+
+type server struct {
+	http     *http.Server
+	conns    *connections
+	drain    time.Duration
+	log      logr.Logger
+	breakOff context.CancelFunc // ends the contexts of all requests
+}
+
+func (s *server) run(ctx context.Context, ln net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(ln) }()
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serving %s: %w", ln.Addr(), err), s.abort(s.conns.closeFresh()))
+	case <-ctx.Done():
+		return s.shutDown(served)
+	}
+}
+
+// shutDown stops the server gently. http.Server's own Shutdown only helps: it takes up to 5 s to give up a connection that never
+// carried a request, and up to 500 ms to notice that the last answer is out.
+func (s *server) shutDown(served <-chan error) error {
+	polling, stopPolling := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stopPolling()
+	wg.Go(func() { _ = s.http.Shutdown(polling) })
+	<-served // the listener is closed: no connection can be added any more
+	gone := s.conns.closeFresh()
+	select {
+	case <-gone:
+		return nil
+	case <-time.After(s.drain):
+		s.log.Info("breaking off requests that did not end in time", "requests", s.conns.count(), "drain", s.drain)
+		return s.abort(gone)
+	}
+}
+
+// abort closes every connection and waits until the handlers have returned.
+func (s *server) abort(gone <-chan struct{}) error {
+	s.breakOff()
+	_ = s.http.Close() // it can only repeat the error of closing the listener
+	select {
+	case <-gone:
+		return nil
+	case <-time.After(unwindTimeout):
+		return fmt.Errorf("stopping: %d requests still run %s after their connections were closed", s.conns.count(), unwindTimeout)
+	}
+}

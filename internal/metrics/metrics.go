@@ -1,0 +1,75 @@
+// Package metrics declares every metric of the cache in one place, under the prefix larder_. It counts; it decides nothing.
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics holds the collectors. Every package that counts gets the one that the process made.
+type Metrics struct {
+	Requests         *prometheus.CounterVec   // kind (manifest, blob, tags, referrers, base, other), method, code, cache (hit, miss, collapsed, revalidated, stale, none)
+	RequestDuration  *prometheus.HistogramVec // kind, cache: seconds until the answer is complete
+	FirstByte        *prometheus.HistogramVec // kind, cache: seconds until the answer's headers are written
+	ClientBytes      *prometheus.CounterVec   // kind: body bytes sent to clients
+	OriginBytes      *prometheus.CounterVec   // host: body bytes received from origins
+	OriginRequests   *prometheus.CounterVec   // host, kind (manifest, blob, tags, referrers, token, ping), code (status, or "error")
+	OriginDuration   *prometheus.HistogramVec // host, kind: seconds until the origin's headers
+	Fetches          prometheus.Gauge         // running fetches
+	FetchReaders     prometheus.Gauge         // readers joined to running fetches
+	FetchFailures    *prometheus.CounterVec   // cause (unreachable, denied, not_found, rate_limited, invalid, no_room, storage)
+	FetchResumes     prometheus.Counter       // connections resumed in the middle of a blob
+	DigestMismatches *prometheus.CounterVec   // host: bodies whose digest or size was not the expected one
+	Checks           *prometheus.CounterVec   // outcome (unchanged, changed, unreachable, timeout, denied, not_found, rate_limited, invalid)
+	StaleAnswers     *prometheus.CounterVec   // reason
+	Breaker          *prometheus.GaugeVec     // host: 0 closed, 1 open
+	PassThrough      *prometheus.CounterVec   // reason (no_room, range): blob answers that were not stored
+	DamagedBlobs     prometheus.Counter       // stored blobs found truncated or missing when they were needed
+	MirroredImages   *prometheus.CounterVec   // outcome (ok, failed)
+}
+
+// New registers the metrics with reg.
+func New(reg prometheus.Registerer) *Metrics {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "larder_" + name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "larder_" + name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "larder_" + name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	histograms := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "larder_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
+		}, labels)
+		reg.MustRegister(h)
+		return h
+	}
+	breaker := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "larder_origin_breaker_open",
+		Help: "1 while checks at this origin are held after a failure, else 0."}, []string{"host"})
+	reg.MustRegister(breaker)
+	return &Metrics{
+		Requests:         counters("requests_total", "Requests by kind, method, status code and cache status.", "kind", "method", "code", "cache"),
+		RequestDuration:  histograms("request_duration_seconds", "Time until an answer is complete.", "kind", "cache"),
+		FirstByte:        histograms("request_first_byte_seconds", "Time until an answer's headers are written.", "kind", "cache"),
+		ClientBytes:      counters("client_bytes_total", "Body bytes sent to clients.", "kind"),
+		OriginBytes:      counters("origin_bytes_total", "Body bytes received from origins.", "host"),
+		OriginRequests:   counters("origin_requests_total", "Requests to origins by kind and status code.", "host", "kind", "code"),
+		OriginDuration:   histograms("origin_request_duration_seconds", "Time until an origin's headers.", "host", "kind"),
+		Fetches:          gauge("fetches_running", "Transfers of blobs from origins that are running."),
+		FetchReaders:     gauge("fetch_readers", "Readers that follow a running transfer."),
+		FetchFailures:    counters("fetch_failures_total", "Transfers of blobs that failed, by cause.", "cause"),
+		FetchResumes:     counter("fetch_resumes_total", "Transfers resumed after a connection broke or stalled."),
+		DigestMismatches: counters("digest_mismatches_total", "Bodies from origins whose size or digest was wrong.", "host"),
+		Checks:           counters("checks_total", "Checks of tags at their origins by outcome.", "outcome"),
+		StaleAnswers:     counters("stale_answers_total", "Answers from the store that a check could not confirm, by reason.", "reason"),
+		Breaker:          breaker,
+		PassThrough:      counters("pass_through_total", "Blob answers streamed from the origin without being stored, by reason.", "reason"),
+		DamagedBlobs:     counter("damaged_blobs_total", "Stored blobs found truncated or missing when they were needed."),
+		MirroredImages:   counters("mirrored_images_total", "Mirrors that ended, by outcome.", "outcome"),
+	}
+}

@@ -1,0 +1,71 @@
+package serve
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/upstream"
+)
+
+// registry is an entry of registries in the configuration file.
+type registry struct {
+	Host               string   `json:"host"`
+	Endpoints          []string `json:"endpoints"`
+	CAFile             string   `json:"caFile"`
+	InsecureSkipVerify bool     `json:"insecureSkipVerify"`
+	CredentialsFile    string   `json:"credentialsFile"`
+}
+
+func (r *reader) registries(entries []registry) []upstream.Registry {
+	registries := make([]upstream.Registry, 0, len(entries))
+	for i, entry := range entries {
+		path := fmt.Sprintf("registries[%d]", i)
+		host := r.host(path+".host", entry.Host)
+		known := func(other upstream.Registry) bool { return other.Host == host }
+		if host != "" && slices.ContainsFunc(registries, known) {
+			r.report(path+".host", "%q: listed already: write one entry with all endpoints", entry.Host)
+		}
+		for j, endpoint := range entry.Endpoints {
+			r.endpoint(fmt.Sprintf("%s.endpoints[%d]", path, j), endpoint)
+		}
+		registries = append(registries, upstream.Registry{
+			Host:               host,
+			Endpoints:          entry.Endpoints,
+			CAFile:             r.relative(entry.CAFile),
+			InsecureSkipVerify: entry.InsecureSkipVerify,
+			CredentialsFile:    r.relative(entry.CredentialsFile),
+		})
+	}
+	return registries
+}
+
+// host returns the host as it stands in normalised references; empty where it is none.
+func (r *reader) host(path, text string) string {
+	const hint = "write the host as it stands in image names, such as docker.io or reg.example:5000"
+	if text == "" {
+		r.report(path, "missing: %s", hint)
+		return ""
+	}
+	host, err := imageref.ParseHost(text)
+	if err != nil {
+		r.report(path, "%s: %s", err, hint)
+		return ""
+	}
+	return host
+}
+
+func (r *reader) endpoint(path, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil: // its text may hold a password
+		r.report(path, "not a URL: write an http:// or https:// URL")
+	case u.User != nil:
+		r.report(path, "%q: write the credentials into a file that credentialsFile names", u.Redacted())
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		r.report(path, "%q: write an http:// or https:// URL", text)
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		r.report(path, "%q: write the URL without query and fragment", text)
+	}
+}

@@ -1,0 +1,215 @@
+package serve_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/spf13/pflag"
+)
+
+const full = `
+registries:
+- host: docker.io
+  endpoints: [https://mirror.example, https://registry-1.docker.io]
+  caFile: ca.pem
+  insecureSkipVerify: true
+  credentialsFile: /etc/larder/config.json
+- host: Reg.Example:5000
+  endpoints: ['http://10.0.0.1:5000']
+storage:
+  filesystem: {rootdirectory: ./store, maxthreads: 100}
+checkTimeout: 1500ms
+updateInterval: 1h
+updateFilters: [':latest$']
+expiryDelay: never
+`
+
+func parse(t *testing.T, args ...string) (serve.Options, error) {
+	t.Helper()
+	var flags serve.Flags
+	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	flags.Bind(set)
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return flags.Options()
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "larder.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func defaults() serve.Options {
+	return serve.Options{
+		Cache: serve.Cache{
+			Data: "./larder-data", LogLevel: "info", LogFormat: "text", Registries: []upstream.Registry{},
+			CheckTimeout: 2 * time.Second, ExpiryDelay: 720 * time.Hour,
+		},
+		Listen: "127.0.0.1:7439", MetricsListen: "127.0.0.1:7440", Manifests: "./repositories",
+	}
+}
+
+func TestFlags_Options(t *testing.T) {
+	t.Parallel()
+	hour, always := time.Hour, time.Duration(0)
+	fullPath := configFile(t, full)
+	for name, tt := range map[string]struct {
+		args []string
+		want func(*serve.Options)
+	}{
+		"Nothing is given": {nil, func(*serve.Options) {}},
+		"Every flag is given": {
+			[]string{"--listen=:1", "--metrics-listen=[::1]:0", "--data=/d", "--manifests=m", "--log-level=debug", "--log-format=json"},
+			func(o *serve.Options) {
+				o.Listen, o.MetricsListen, o.Data, o.Manifests, o.ManifestsRequired = ":1", "[::1]:0", "/d", "m", true
+				o.LogLevel, o.LogFormat = "debug", "json"
+			},
+		},
+		"An empty file": {[]string{"--config", configFile(t, "# nothing\n")}, func(*serve.Options) {}},
+		"Every key is set": {[]string{"--config", fullPath}, func(o *serve.Options) {
+			dir := filepath.Dir(fullPath)
+			o.Registries = []upstream.Registry{{
+				Host:      "docker.io",
+				Endpoints: []string{"https://mirror.example", "https://registry-1.docker.io"},
+				CAFile:    filepath.Join(dir, "ca.pem"), InsecureSkipVerify: true, CredentialsFile: "/etc/larder/config.json",
+			}, {
+				Host: "reg.example:5000", Endpoints: []string{"http://10.0.0.1:5000"},
+			}}
+			o.Storage = serve.Storage{Driver: "filesystem", Parameters: map[string]any{
+				"rootdirectory": filepath.Join(dir, "store"), "maxthreads": int64(100),
+			}}
+			o.CheckTimeout, o.ExpiryDelay = 1500*time.Millisecond, 0
+			o.Defaults = policy.Defaults{Interval: &hour, Filters: []string{":latest$"}}
+		}},
+		"Checks at every pull": {[]string{"--config", configFile(t, "updateInterval: 0s")}, func(o *serve.Options) {
+			o.Defaults.Interval = &always
+		}},
+		"Never is no default": {[]string{"--config", configFile(t, "updateInterval: never")}, func(*serve.Options) {}},
+		"Object storage under its own keys": {
+			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, secure: false, rootdirectory: /in/bucket}}")},
+			func(o *serve.Options) {
+				o.Storage = serve.Storage{Driver: "s3", Parameters: map[string]any{
+					"bucket": "b", "secure": false, "rootdirectory": "/in/bucket",
+				}}
+			},
+		},
+		"A driver without keys": {[]string{"--config", configFile(t, "storage: {filesystem: }")}, func(o *serve.Options) {
+			o.Storage = serve.Storage{Driver: "filesystem"}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse(t, tt.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := defaults()
+			tt.want(&want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text string
+		want string
+	}{
+		"An unknown key":           {"cahce: 1", ":1: cahce: unknown key: write one of registries, storage, checkTimeout, updateInterval, updateFilters, expiryDelay"},
+		"An unknown registry key":  {"registries:\n- host: a.b\n  caflie: x", ":3: registries[0].caflie: unknown key: write one of host, endpoints, caFile, insecureSkipVerify, credentialsFile"},
+		"Not YAML":                 {"checkTimeout: 2s\nexpiryDelay: 'b", ":2: found unexpected end of stream"},
+		"Two documents":            {"updateInterval: 1h\n---\nupdateInterval: 2h", ":3: a second document: write a single one"},
+		"No host":                  {"registries: [{}]", ":1: registries[0].host: missing: write the host"},
+		"A URL for a host":         {"registries:\n- host: https://a.b", ":2: registries[0].host: "},
+		"A host twice":             {"registries:\n- host: docker.io\n- host: index.docker.io", `:3: registries[1].host: "index.docker.io": listed already`},
+		"An endpoint of ftp":       {"registries:\n- host: a.b\n  endpoints: ['http://ok', 'ftp://x']", `:3: registries[0].endpoints[1]: "ftp://x": write an http:// or https:// URL`},
+		"An endpoint without host": {"registries:\n- host: a.b\n  endpoints: ['https://']", `:3: registries[0].endpoints[0]: "https://": write an http:// or https:// URL`},
+		"An endpoint with a query": {"registries:\n- host: a.b\n  endpoints: ['https://x?y=z']", "write the URL without query"},
+		"Two drivers":              {"storage: {s3: {}, gcs: {}}", ":1: storage: gcs, s3: write a single driver"},
+		"An unknown driver":        {"storage: {floppy: {}}", ":1: storage.floppy: unknown driver: write one of filesystem, s3, gcs, azure, inmemory"},
+		"A root that is a number":  {"storage: {filesystem: {rootdirectory: 1}}", ":1: storage.filesystem.rootdirectory: write the path of a folder"},
+		"A bad interval":           {"updateInterval: 1d", `:1: updateInterval: "1d": write a duration such as 1h`},
+		"A bad filter":             {"updateFilters:\n- ok\n- '('", `:3: updateFilters[1]: "(": missing closing )`},
+		"A timeout of nothing":     {"checkTimeout: 0s", `:1: checkTimeout: "0s": write a duration above 0s`},
+		"A bad timeout":            {"checkTimeout: fast", `:1: checkTimeout: "fast": write a duration such as 2s`},
+		"An expiry of nothing":     {"expiryDelay: 0s", `:1: expiryDelay: "0s": write a duration above 0s, such as 720h, or never`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := configFile(t, tt.text)
+			_, err := parse(t, "--config", path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), path) {
+				t.Errorf("err = %v, want %s%s", err, path, tt.want)
+			}
+		})
+	}
+}
+
+func TestFlags_OptionsKeepPasswordsOutOfErrors(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{"https://user:hunter2@reg.example", "ftp://user:hunter2@reg.example", "https://user:hunter2@reg.example:x%zz"} {
+		_, err := parse(t, "--config", configFile(t, "registries:\n- host: a.b\n  endpoints: ['"+endpoint+"']"))
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("err = %v, want one without the password", err)
+		}
+	}
+}
+
+func TestFlags_OptionsSayAllAtOnce(t *testing.T) {
+	t.Parallel()
+	path := configFile(t, "checkTimeout: x\nexpiryDelay: y")
+	_, err := parse(t, "--config", path, "--listen=here", "--metrics-listen=:99999", "--data=", "--manifests=",
+		"--log-level=loud", "--log-format=xml")
+	for _, want := range []string{
+		`--listen: "here": write host:port`, `--metrics-listen: ":99999"`, "--data: empty", "--manifests: empty",
+		`--log-level: "loud": write one of`, `--log-format: "xml"`, "checkTimeout", "expiryDelay",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("err = %v, want it to say %s", err, want)
+		}
+	}
+}
+
+func TestFlags_OptionsNeedTheFileThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	_, err := parse(t, "--config", filepath.Join(t.TempDir(), "larder.yaml"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v, want that the file does not exist", err)
+	}
+}
+
+func TestCacheFlags_AreThoseOfEveryCommandOnACache(t *testing.T) {
+	t.Parallel()
+	var flags serve.CacheFlags
+	set := pflag.NewFlagSet("pull", pflag.ContinueOnError)
+	flags.Bind(set)
+	var names []string
+	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if diff := cmp.Diff([]string{"config", "data", "log-format", "log-level"}, names); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	got, err := flags.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaults().Cache, got); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxManifest is the size up to which registries accept manifests (distribution-spec: at least 4 MiB).
+const maxManifest = 4 << 20
+
+var errManifestSize = fmt.Errorf("the manifest is larger than %d bytes", maxManifest)
+
+// ReadManifest reads a manifest linked in repo whole and verifies its digest.
+func (s *Store) ReadManifest(ctx context.Context, repo imageref.Repository, dgst digest.Digest) ([]byte, ocispec.Descriptor, error) {
+	desc, err := s.LinkedManifest(ctx, repo, dgst)
+	if err != nil {
+		return nil, ocispec.Descriptor{}, err
+	}
+	body, err := s.readVerified(ctx, dgst)
+	if err != nil {
+		return nil, ocispec.Descriptor{}, fmt.Errorf("reading manifest %s: %w", dgst, err)
+	}
+	desc.Size = int64(len(body))
+	if desc.MediaType == "" {
+		desc.MediaType = detectMediaType(body)
+	}
+	return body, desc, nil
+}
+
+// readVerified reads a manifest's blob; a damaged one is removed.
+func (s *Store) readVerified(ctx context.Context, dgst digest.Digest) ([]byte, error) {
+	reader, err := s.driver.Reader(ctx, blobPath(dgst), 0)
+	if err != nil {
+		return nil, fromDriver(err)
+	}
+	defer reader.Close()
+	body, err := io.ReadAll(io.LimitReader(reader, maxManifest+1))
+	if err != nil {
+		return nil, fromDriver(err)
+	}
+	if len(body) <= maxManifest && dgst.Algorithm().FromBytes(body) == dgst {
+		return body, nil
+	}
+	if err := s.examine(ctx, dgst); !errors.Is(err, ErrNotFound) || len(body) <= maxManifest {
+		return nil, err
+	}
+	return nil, s.tooLarge(ctx, dgst)
+}
+
+// tooLarge tells a blob that is intact and no manifest from one that was damaged and is gone.
+func (s *Store) tooLarge(ctx context.Context, dgst digest.Digest) error {
+	if _, err := s.state(ctx, dgst); err != nil {
+		return err
+	}
+	return errManifestSize
+}
+
+// PutManifest stores a manifest durably: its bytes first, then its link in repo. The body must have the descriptor's digest.
+func (s *Store) PutManifest(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, body []byte) error {
+	if err := s.putManifest(ctx, repo, desc, body); err != nil {
+		return fmt.Errorf("storing manifest %s in %s: %w", desc.Digest, repo, err)
+	}
+	return nil
+}
+
+func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, body []byte) error {
+	if _, err := imageref.ParseDigest(desc.Digest.String()); err != nil {
+		return err
+	}
+	if len(body) > maxManifest {
+		return errManifestSize
+	}
+	if actual := desc.Digest.Algorithm().FromBytes(body); actual != desc.Digest {
+		return fmt.Errorf("the body's digest is %s", actual)
+	}
+	if err := s.putBody(ctx, desc.Digest, body); err != nil {
+		return err
+	}
+	return s.link(ctx, linkKey{repo, manifestLink, desc.Digest}, linkRecord{int64(len(body)), desc.MediaType})
+}
+
+// putBody writes a manifest's blob where it is not there in its full size.
+func (s *Store) putBody(ctx context.Context, dgst digest.Digest, body []byte) error {
+	dest := blobPath(dgst)
+	defer s.writing.lock(dest)()
+	state, err := s.state(ctx, dgst)
+	if err == nil && state.size == int64(len(body)) {
+		return s.writer.settle(dest)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return s.writer.put(ctx, dest, body)
+}
+
+// Manifests calls fn for each manifest linked in repo until fn returns an error.
+func (s *Store) Manifests(ctx context.Context, repo imageref.Repository, fn func(digest.Digest) error) error {
+	root, err := repositoryPath(repo)
+	if err != nil {
+		return fmt.Errorf("listing manifests: %w", err)
+	}
+	for _, algorithm := range algorithms {
+		if err := s.revisions(ctx, revisionsPath(root, algorithm), algorithm, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revisions skips folders without a link: another registry leaves them behind when it deletes a manifest.
+func (s *Store) revisions(ctx context.Context, folder string, algorithm digest.Algorithm, fn func(digest.Digest) error) error {
+	names, err := s.list(ctx, folder)
+	if err != nil {
+		return fmt.Errorf("listing manifests: %w", err)
+	}
+	for _, name := range names {
+		dgst, err := imageref.ParseDigest(digest.NewDigestFromEncoded(algorithm, name).String())
+		if err != nil {
+			continue
+		}
+		there, err := s.exists(ctx, path.Join(folder, name, "link"))
+		if err != nil {
+			return fmt.Errorf("listing manifests: %w", err)
+		}
+		if !there {
+			continue
+		}
+		if err := fn(dgst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	dockerManifestV1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	unknownMediaType = "application/octet-stream"
+)
+
+// detectMediaType tells what a manifest is whose media type nobody wrote down. Only OCI's may leave it out.
+func detectMediaType(body []byte) string {
+	var m struct {
+		SchemaVersion int             `json:"schemaVersion"`
+		MediaType     string          `json:"mediaType"`
+		Manifests     json.RawMessage `json:"manifests"`
+	}
+	switch err := json.Unmarshal(body, &m); {
+	case err != nil:
+		return unknownMediaType
+	case m.MediaType != "":
+		return m.MediaType
+	case m.SchemaVersion == 1:
+		return dockerManifestV1
+	case m.Manifests != nil:
+		return ocispec.MediaTypeImageIndex
+	default:
+		return ocispec.MediaTypeImageManifest
+	}
+}

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// serveRegistry runs distribution's own registry over a folder.
+func serveRegistry(t *testing.T, root string) *httptest.Server {
+	t.Helper()
+	config := &configuration.Configuration{Storage: configuration.Storage{
+		"filesystem":  {"rootdirectory": root},
+		"maintenance": {"uploadpurging": map[any]any{"enabled": false}},
+	}}
+	config.HTTP.Secret = "test"
+	config.Catalog.MaxEntries = 100
+	app := handlers.NewApp(context.Background(), config)
+	server := httptest.NewServer(app)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func get(t *testing.T, server *httptest.Server, path string) (http.Header, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", ocispec.MediaTypeImageManifest)
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	wantNone(t, err)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s", path, response.Status, body)
+	}
+	return response.Header, body
+}
+
+func TestLayout_AnyRegistryReadsWhatWeWrote(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s, _ := openStore(t, Options{Data: root})
+	repo := imageref.Repository{Host: "reg.example:5000", Path: "team/app"}
+	layer := randomBytes(5000)
+	dgst := commit(t, s, layer)
+	wantNone(t, s.LinkBlob(t.Context(), repo, ocispec.Descriptor{Digest: dgst, Size: int64(len(layer))}))
+	desc, manifest := manifestOf(t, "ours")
+	wantNone(t, s.PutManifest(t.Context(), repo, desc, manifest))
+	for _, tag := range []string{"1.0", "gone"} {
+		wantNone(t, s.PutTag(t.Context(), repo, tag, TagRecord{Digest: desc.Digest}))
+	}
+	wantNone(t, s.PutTag(t.Context(), repo, "gone", TagRecord{Digest: desc.Digest, Untagged: true}))
+	wantNone(t, s.PutDocument(t.Context(), repo, "tags", []byte("ours")))
+
+	server := serveRegistry(t, root)
+	base := "/v2/" + repo.Encode()
+	_, list := get(t, server, base+"/tags/list")
+	wantEqual(t, string(bytes.TrimSpace(list)), `{"name":"reg.example_5000/team/app","tags":["1.0"]}`)
+	for _, reference := range []string{"1.0", desc.Digest.String()} {
+		header, body := get(t, server, base+"/manifests/"+reference)
+		wantEqual(t, string(body), string(manifest))
+		wantEqual(t, header.Get("Content-Type"), desc.MediaType)
+		wantEqual(t, header.Get("Docker-Content-Digest"), desc.Digest.String())
+	}
+	_, body := get(t, server, base+"/blobs/"+dgst.String())
+	if !bytes.Equal(body, layer) {
+		t.Errorf("the registry serves %d other bytes", len(body))
+	}
+	_, catalog := get(t, server, "/v2/_catalog")
+	wantEqual(t, string(bytes.TrimSpace(catalog)), `{"repositories":["reg.example_5000/team/app"]}`)
+}
+
+func TestLayout_WeReadWhatARegistryWrote(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	server := serveRegistry(t, root)
+	image, err := random.Image(2000, 2)
+	wantNone(t, err)
+	reference, err := name.ParseReference(server.Listener.Addr().String()+"/docker.io/library/pushed:1.0", name.Insecure)
+	wantNone(t, err)
+	if err := remote.Write(reference, image, remote.WithContext(t.Context()), remote.WithTransport(server.Client().Transport)); err != nil {
+		t.Fatal(err)
+	}
+
+	s, _ := openStore(t, Options{Data: root})
+	repo := imageref.Repository{Host: "docker.io", Path: "library/pushed"}
+	var repositories []imageref.Repository
+	wantNone(t, s.Repositories(t.Context(), func(r imageref.Repository) error {
+		repositories = append(repositories, r)
+		return nil
+	}))
+	wantEqual(t, repositories, []imageref.Repository{repo})
+	want, err := image.RawManifest()
+	wantNone(t, err)
+	rec, err := s.Tag(t.Context(), repo, "1.0")
+	wantNone(t, err)
+	wantEqual(t, rec, TagRecord{Digest: digest.FromBytes(want)})
+	body, desc, err := s.ReadManifest(t.Context(), repo, rec.Digest)
+	wantNone(t, err)
+	wantEqual(t, string(body), string(want))
+	mediaType, err := image.MediaType()
+	wantNone(t, err)
+	wantEqual(t, desc.MediaType, string(mediaType))
+
+	layers, err := image.Layers()
+	wantNone(t, err)
+	for _, layer := range layers {
+		hash, err := layer.Digest()
+		wantNone(t, err)
+		size, err := layer.Size()
+		wantNone(t, err)
+		linked, err := s.LinkedBlob(t.Context(), repo, digest.Digest(hash.String()))
+		wantNone(t, err)
+		wantEqual(t, linked.Size, int64(-1))
+		stored, err := s.StatBlob(t.Context(), linked.Digest)
+		wantNone(t, err)
+		wantEqual(t, stored, size)
+	}
+}

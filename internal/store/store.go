@@ -1,0 +1,76 @@
+// Package store is Larder's own copy: blobs, manifests, links and tag records on one of distribution's storage drivers,
+// in distribution's on-disk layout, so that any registry reads what was written here. It never talks to an origin and
+// decides nothing about freshness.
+//
+// The order of writes is what makes a power cut harmless (rule P1): a blob or manifest is durable before a link names it,
+// distribution's link before Larder's own, and a tag record comes last. On the local file system durable means: the file
+// was synced before it was renamed to its place, then its folder was synced, and every folder that holds it before that.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/go-logr/logr"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ErrNotFound is returned for what is not stored, and for what turned out to be damaged (it is removed then).
+var ErrNotFound = errors.New("not in the store")
+
+// ErrNoRoom is returned where the disk has no room for a spool.
+var ErrNoRoom = errors.New("no room on the disk")
+
+// Options configure a Store.
+type Options struct {
+	Data       string         // local folder: the spool, the lock and, with the filesystem driver, by default the store
+	Driver     string         // a name that distribution's driver factory knows; empty: filesystem
+	Parameters map[string]any // the driver's own keys
+	Log        logr.Logger
+	OnDamage   func(digest.Digest) // called for each blob found truncated; may be nil
+}
+
+// Store is safe for concurrent use by one process (see Lock).
+type Store struct {
+	driver   storagedriver.StorageDriver
+	writer   writer
+	spools   *spools
+	links    *memo[linkKey, ocispec.Descriptor]
+	intact   *lru.Cache[digest.Digest, fileState]
+	writing  keyed // by path: held while a blob is put in its place or removed as damaged, and while links are written
+	log      logr.Logger
+	onDamage func(digest.Digest)
+}
+
+// Open opens or creates the store and removes what an earlier process left in the spool. A disk that is full or read-only
+// does not keep it from opening: what is stored can still be served.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	b, err := openBackend(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	return newStore(b, o)
+}
+
+func newStore(b backend, o Options) (*Store, error) {
+	spools, err := openSpools(b.spoolDir, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the spool: %w", err)
+	}
+	intact, err := lru.New[digest.Digest, fileState](intactEntries)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	onDamage := o.OnDamage
+	if onDamage == nil {
+		onDamage = func(digest.Digest) {}
+	}
+	return &Store{
+		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
+		intact: intact, log: o.Log, onDamage: onDamage,
+	}, nil
+}

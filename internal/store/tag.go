@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
+)
+
+// Revision is one entry of a tag's history.
+type Revision struct {
+	Digest    digest.Digest `json:"digest"`
+	FirstSeen time.Time     `json:"firstSeen"`
+	LastSeen  time.Time     `json:"lastSeen"`
+	Cause     string        `json:"cause,omitempty"` // why it became current: "pull", "check"
+}
+
+// TagRecord is what we know of a tag.
+type TagRecord struct {
+	Digest    digest.Digest `json:"digest"`              // the revision that is served
+	MediaType string        `json:"mediaType"`           // of that revision
+	Size      int64         `json:"size"`                // of that revision's manifest, in bytes
+	Complete  digest.Digest `json:"complete,omitempty"`  // the last complete revision; equals Digest when that is complete
+	Platforms []string      `json:"platforms,omitempty"` // os/arch[/variant] that the revision before had; what a complete one needs
+	CheckedAt time.Time     `json:"checkedAt"`           // the last answered check
+	ChangedAt time.Time     `json:"changedAt"`
+	PulledAt  time.Time     `json:"pulledAt"`           // coarse (an hour)
+	Untagged  bool          `json:"untagged,omitempty"` // a tombstone: served only where the origin fails
+	History   []Revision    `json:"history,omitempty"`  // newest first, the current one included
+}
+
+// Tag reads a tag record, or ErrNotFound. A tag that another registry wrote has a record with Digest alone.
+func (s *Store) Tag(ctx context.Context, repo imageref.Repository, tag string) (TagRecord, error) {
+	rec, err := s.readTag(ctx, repo, tag)
+	if err != nil {
+		return TagRecord{}, fmt.Errorf("reading tag %s:%s: %w", repo, tag, err)
+	}
+	return rec, nil
+}
+
+func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag string) (TagRecord, error) {
+	paths, err := pathsOfTag(repo, tag)
+	if err != nil {
+		return TagRecord{}, err
+	}
+	content, err := s.read(ctx, paths.record)
+	if errors.Is(err, ErrNotFound) {
+		return s.foreignTag(ctx, paths)
+	}
+	if err != nil {
+		return TagRecord{}, err
+	}
+	var rec TagRecord
+	if err := json.Unmarshal(content, &rec); err != nil {
+		s.log.Error(err, "tag record unreadable, going by its link", "repository", repo.String(), "tag", tag)
+		return s.foreignTag(ctx, paths)
+	}
+	return rec, nil
+}
+
+// foreignTag reads distribution's link of a tag. One that cannot be parsed is as good as missing.
+func (s *Store) foreignTag(ctx context.Context, paths tagPaths) (TagRecord, error) {
+	content, err := s.read(ctx, paths.current)
+	if err != nil {
+		return TagRecord{}, err
+	}
+	dgst, err := imageref.ParseDigest(string(content))
+	if err != nil {
+		return TagRecord{}, ErrNotFound
+	}
+	return TagRecord{Digest: dgst}, nil
+}
+
+// PutTag writes a tag record durably, after distribution's own tag links. The record of an untagged tag stays; its links
+// go, so that no other registry lists it.
+func (s *Store) PutTag(ctx context.Context, repo imageref.Repository, tag string, rec TagRecord) error {
+	if err := s.putTag(ctx, repo, tag, rec); err != nil {
+		return fmt.Errorf("writing tag %s:%s: %w", repo, tag, err)
+	}
+	return nil
+}
+
+func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string, rec TagRecord) error {
+	paths, err := pathsOfTag(repo, tag)
+	if err != nil {
+		return err
+	}
+	if _, err := imageref.ParseDigest(rec.Digest.String()); err != nil {
+		return err
+	}
+	content, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	defer s.writing.lock(paths.record)()
+	if rec.Untagged {
+		err = s.unlinkTag(ctx, paths)
+	} else {
+		err = s.linkTag(ctx, paths, rec.Digest)
+	}
+	if err != nil {
+		return err
+	}
+	return s.writer.put(ctx, paths.record, content)
+}
+
+// linkTag writes distribution's links where they say anything else; most records are written for their times alone.
+func (s *Store) linkTag(ctx context.Context, paths tagPaths, dgst digest.Digest) error {
+	content, err := s.read(ctx, paths.current)
+	if err == nil && string(content) == dgst.String() {
+		return s.writer.settle(paths.current)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err := s.writer.put(ctx, paths.index(dgst), []byte(dgst)); err != nil {
+		return err
+	}
+	return s.writer.put(ctx, paths.current, []byte(dgst))
+}
+
+func (s *Store) unlinkTag(ctx context.Context, paths tagPaths) error {
+	if err := fromDriver(s.driver.Delete(ctx, paths.folder)); err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("removing links: %w", err)
+	}
+	return nil
+}
+
+// Tags lists the tags of repo that have a record or another registry's link, in lexical order: tombstones too. A crash may
+// leave the folder of a tag without either; it is listed, and Tag says ErrNotFound.
+func (s *Store) Tags(ctx context.Context, repo imageref.Repository) ([]string, error) {
+	root, err := repositoryPath(repo)
+	if err != nil {
+		return nil, fmt.Errorf("listing tags: %w", err)
+	}
+	recorded, err := s.list(ctx, path.Join(root, "_larder/tags"))
+	if err != nil {
+		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+	}
+	linked, err := s.list(ctx, path.Join(root, "_manifests/tags"))
+	if err != nil {
+		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+	}
+	tags := append(recorded, linked...)
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
+	return slices.DeleteFunc(tags, func(tag string) bool { return !imageref.ValidTag(tag) }), nil
+}

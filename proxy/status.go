@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/httpx"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Shared values of Cache-Status (RFC 9211): nothing may write into these slices.
+var (
+	statusHit         = []string{"larder; hit"}
+	statusMiss        = []string{"larder; fwd=uri-miss"}
+	statusStored      = []string{"larder; fwd=uri-miss; stored"}
+	statusCollapsed   = []string{"larder; fwd=uri-miss; collapsed"}
+	statusRevalidated = []string{"larder; fwd=stale; fwd-status=200"}
+)
+
+// tell says how the answer came about, to the client and to the access log.
+func tell(w http.ResponseWriter, o cache.Outcome) {
+	httpx.RecordOf(w).Cache = outcomeName(o.Kind)
+	if value := cacheStatus(o); value != nil {
+		w.Header()["Cache-Status"] = value
+	}
+	if o.Kind == cache.Stale {
+		w.Header()["Warning"] = []string{`299 - "stale: ` + o.Why + `"`}
+	}
+}
+
+func cacheStatus(o cache.Outcome) []string {
+	switch o.Kind {
+	case cache.Hit:
+		if o.TTL < 0 {
+			return statusHit
+		}
+		return []string{"larder; hit; ttl=" + strconv.FormatInt(int64(o.TTL/time.Second), 10)}
+	case cache.Miss:
+		if o.Stored {
+			return statusStored
+		}
+		return statusMiss
+	case cache.Collapsed:
+		return statusCollapsed
+	case cache.Revalidated:
+		return statusRevalidated
+	case cache.Stale:
+		return []string{"larder; hit; detail=stale-" + o.Why}
+	}
+	return nil
+}
+
+func outcomeName(k cache.Kind) string {
+	switch k {
+	case cache.Hit:
+		return "hit"
+	case cache.Miss:
+		return "miss"
+	case cache.Collapsed:
+		return "collapsed"
+	case cache.Revalidated:
+		return "revalidated"
+	case cache.Stale:
+		return "stale"
+	default:
+		return "none"
+	}
+}
