@@ -3,7 +3,6 @@ package proxy
 import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -34,14 +33,15 @@ func (h *Handler) isSelf(r *http.Request, ns string) bool {
 
 // isLoopback says whether host, with or without a port, is the machine that asks or the one that answers.
 func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	name, _, _ := strings.Cut(host, ":")
+	if bracketed, ok := strings.CutPrefix(host, "["); ok {
+		name, _, _ = strings.Cut(bracketed, "]")
 	}
-	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	name = strings.TrimSuffix(name, ".")
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
-	addr, err := netip.ParseAddr(host)
+	addr, err := netip.ParseAddr(name)
 	return err == nil && (addr.IsLoopback() || addr.Unmap().IsUnspecified())
 }
 

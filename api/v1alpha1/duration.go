@@ -29,7 +29,7 @@ var durationRegexp = regexp.MustCompile(durationPattern)
 // "0s" for every time, or "never". The empty Interval is one that nobody set.
 //
 // +kubebuilder:validation:MaxLength=16
-// +kubebuilder:validation:XValidation:rule="self == ” || self == 'never' || self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="write a duration such as 1h, 90m or 1h30m, 0s (at every pull), or never"
+// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self == 'never' || self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="write a duration such as 1h, 90m or 1h30m, 0s (at every pull), or never"
 type Interval string
 
 // IsNever says whether the interval is explicitly "never".
@@ -48,7 +48,7 @@ func (i Interval) Duration() (d time.Duration, ok bool, err error) {
 // Duration is one that nobody set.
 //
 // +kubebuilder:validation:MaxLength=16
-// +kubebuilder:validation:XValidation:rule="self == ” || self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="write a duration such as 24h, 90m or 1h30m"
+// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$')",message="write a duration such as 24h, 90m or 1h30m"
 type Duration string
 
 // Duration returns the length, and whether it is set.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"sigs.k8s.io/yaml"
 )
@@ -104,6 +105,28 @@ func TestSchema_RepeatsTheRulesBetweenFields(t *testing.T) {
 		if len(errs) != 1 || !rules.says(errs[0].Detail, "duration(") && !rules.says(errs[0].Detail, "'never'") {
 			t.Errorf("Validate of %+v = %v, want one error that a rule of the schema has too", spec, errs)
 		}
+	}
+}
+
+func TestSchema_RulesAreASCII(t *testing.T) {
+	t.Parallel()
+	// gofmt turns two quotes in a comment, where the rules stand, into a typographic one.
+	var check func(path string, s crdSchema)
+	check = func(path string, s crdSchema) {
+		for _, v := range s.Validations {
+			if strings.ContainsFunc(v.Rule, func(r rune) bool { return r > unicode.MaxASCII }) {
+				t.Errorf("%s: rule %s", path, v.Rule)
+			}
+		}
+		if s.Items != nil {
+			check(path+"[]", *s.Items)
+		}
+		for name, property := range s.Properties {
+			check(path+"."+name, property)
+		}
+	}
+	for _, file := range []string{"larder.dev_repositories.yaml", "larder.dev_cachedimages.yaml"} {
+		check(file+": spec", specSchema(t, file))
 	}
 }
 

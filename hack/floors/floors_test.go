@@ -95,6 +95,9 @@ var forbidden = []foreign{
 func TestFloors(t *testing.T) {
 	t.Parallel()
 	packages := list(t)
+	if _, ok := packages[module+"/internal/imageref"]; !ok {
+		t.Fatalf("go list found %d packages, but not internal/imageref", len(packages))
+	}
 	for name, pkg := range packages {
 		if local, ok := localName(name); ok && !isExempt(local) {
 			for _, problem := range check(local, pkg, packages) {

@@ -71,8 +71,9 @@ func (c *Cache) share(ctx context.Context, key missKey, fn func(context.Context)
 	if err := c.remembered(key); err != nil {
 		return nil, false, err
 	}
+	first := false // read only once fn has ended: the results may be returned before
 	done := c.misses.DoChan(key.what+" "+key.repo.String()+" "+key.name, func() (any, error) {
-		led = true
+		first = true
 		if err := c.enter(); err != nil {
 			return nil, err
 		}
@@ -85,7 +86,7 @@ func (c *Cache) share(ctx context.Context, key missKey, fn func(context.Context)
 	})
 	select {
 	case r := <-done:
-		return r.Val, led, r.Err
+		return r.Val, first, r.Err
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}

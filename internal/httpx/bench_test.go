@@ -54,7 +54,7 @@ func benchmarkHead(b *testing.B, handler http.Handler) {
 	go func() { served <- Serve(ctx, ln, handler, Options{Log: logr.Discard()}) }()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
-		conn, err := net.Dial("tcp", ln.Addr().String()) //nolint:noctx // it ends with the server
+		conn, err := new(net.Dialer).DialContext(b.Context(), "tcp", ln.Addr().String())
 		if err != nil {
 			b.Error(err)
 			return

@@ -79,7 +79,10 @@ func (s *server) shutDown(served <-chan error) error {
 	defer wg.Wait()
 	defer stopPolling()
 	wg.Go(func() { _ = s.http.Shutdown(polling) })
-	<-served // the listener is closed: no connection can be added any more
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error(err, "the listener failed while the server stopped")
+	}
+	// The listener is closed: no connection can be added any more.
 	gone := s.conns.closeFresh()
 	select {
 	case <-gone:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxPath is distribution's limit for the path of a repository.
@@ -50,13 +51,11 @@ func checkComponent(c string) error {
 
 // badCharacter describes the first character of rest, which has no place in the component c.
 func badCharacter(c, rest string) error {
-	for _, r := range rest {
-		if 'A' <= r && r <= 'Z' {
-			return fmt.Errorf("path component %q must be in lower case", c)
-		}
-		return fmt.Errorf("path component %q must not contain %q", c, r)
+	r, _ := utf8.DecodeRuneInString(rest)
+	if 'A' <= r && r <= 'Z' {
+		return fmt.Errorf("path component %q must be in lower case", c)
 	}
-	return nil
+	return fmt.Errorf("path component %q must not contain %q", c, r)
 }
 
 // span is the length of the prefix of s whose bytes are all in class.

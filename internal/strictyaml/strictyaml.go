@@ -117,8 +117,7 @@ var lineRegexp = regexp.MustCompile(`^(?:yaml: )?line ([0-9]+): (?s:(.*))$`)
 // syntaxProblems takes the lines out of the YAML library's messages.
 func syntaxProblems(err error) []Problem {
 	messages := []string{err.Error()}
-	var typeError *yaml.TypeError
-	if errors.As(err, &typeError) {
+	if typeError, ok := errors.AsType[*yaml.TypeError](err); ok {
 		messages = typeError.Errors
 	}
 	problems := make([]Problem, 0, len(messages))

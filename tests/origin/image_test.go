@@ -13,9 +13,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-const acceptAll = ocispec.MediaTypeImageIndex + ", " + ocispec.MediaTypeImageManifest +
-	", application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
-
 func TestPush_ServesTheExactBytes(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -46,7 +43,7 @@ func TestPush_ServesTheExactBytes(t *testing.T) {
 
 func checkServed(t *testing.T, o *origin.Origin, img origin.Image, mediaType string) {
 	t.Helper()
-	got := get(t, manifestURL(o, img), "Accept", acceptAll)
+	got := get(t, manifestURL(o, img))
 	if diff := cmp.Diff(string(img.Body), string(got.body)); diff != "" {
 		t.Errorf("manifest (-pushed +served):\n%s", diff)
 	}
@@ -150,7 +147,7 @@ func TestArtifact_IsListedAsReferrer(t *testing.T) {
 			o := origin.New(t, tc.opts...)
 			img := o.Push(t, "team/a:1", origin.RandomImage(1, 4096))
 			sbom := o.Push(t, "team/a", origin.Artifact(img, "application/vnd.example.sbom"))
-			got := get(t, o.URL()+"/v2/team/a/"+tc.path(img), "Accept", acceptAll)
+			got := get(t, o.URL()+"/v2/team/a/"+tc.path(img))
 			var list ocispec.Index
 			if err := json.Unmarshal(got.body, &list); err != nil {
 				t.Fatalf("%s: %v in %s", got.Status, err, got.body)

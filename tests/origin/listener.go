@@ -12,6 +12,7 @@ import (
 // listener is a TCP listener that counts, and that can refuse connections and listen again at the same address.
 type listener struct {
 	address string // host:port, the same for its whole life
+	addr    *net.TCPAddr
 
 	mu       sync.Mutex
 	inner    net.Listener // nil while connections are refused
@@ -43,7 +44,7 @@ func listen(address string) (*listener, error) {
 		return nil, err
 	}
 	return &listener{
-		address: inner.Addr().String(), inner: inner,
+		address: inner.Addr().String(), addr: inner.Addr().(*net.TCPAddr), inner: inner,
 		conns: map[*conn]struct{}{}, changed: make(chan struct{}),
 	}, nil
 }
@@ -209,10 +210,6 @@ func (l *listener) Close() error {
 }
 
 // Addr returns the address also while connections are refused.
-func (l *listener) Addr() net.Addr {
-	addr, err := net.ResolveTCPAddr("tcp", l.address)
-	if err != nil {
-		return &net.TCPAddr{}
-	}
-	return addr
-}
+func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) port() int { return l.addr.Port }

@@ -6,10 +6,14 @@ import (
 	"testing"
 
 	"github.com/larder-dev/larder/tests/origin"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const acceptAll = ocispec.MediaTypeImageIndex + ", " + ocispec.MediaTypeImageManifest +
+	", application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 
 // newClient returns a client that keeps no connections, follows no redirects and decodes nothing.
 func newClient(t *testing.T) *http.Client {
@@ -35,6 +39,7 @@ func request(t *testing.T, method, url string, header ...string) *http.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Accept", acceptAll)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

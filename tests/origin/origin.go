@@ -99,7 +99,7 @@ func (o *Origin) open(c *config, secure *tls.Config) (err error) {
 		if o.token, err = o.serve("127.0.0.1:0", secure, o.observed(classifyToken, o.keeper.serveToken)); err != nil {
 			return err
 		}
-		o.keeper.realm = o.token.url() + "/token"
+		o.keeper.realm = o.token.urlAt("localhost") + "/token"
 	}
 	o.front, err = o.serve(c.address, secure, o.observed(o.classify, o.serveRegistry))
 	return err

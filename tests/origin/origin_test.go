@@ -108,7 +108,7 @@ func TestBabble_IsNeitherTLSNorHTTP(t *testing.T) {
 		want string
 	}{
 		"to a TLS client":   {[]origin.Option{origin.WithTLS()}, "first record does not look like a TLS handshake"},
-		"to a plain client": {nil, "malformed HTTP response"},
+		"to a plain client": {nil, "malformed HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

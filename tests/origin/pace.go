@@ -47,7 +47,7 @@ func (p *pace) reserve(n int) time.Duration {
 	if earliest := now.Add(-catchUp); p.next.Before(earliest) {
 		p.next = earliest
 	}
-	wait := p.next.Sub(now)
+	wait := max(p.next.Sub(now), 0)
 	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
 	return wait
 }

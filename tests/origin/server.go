@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -61,6 +62,11 @@ func tcpConn(c net.Conn) *net.TCPConn {
 }
 
 func (s *server) url() string { return s.scheme + "://" + s.listener.address }
+
+// urlAt names the host otherwise: some clients take no token server at a private address, but any by name.
+func (s *server) urlAt(host string) string {
+	return s.scheme + "://" + net.JoinHostPort(host, strconv.Itoa(s.listener.port()))
+}
 
 // close returns when the last handler has.
 func (s *server) close() {

@@ -151,7 +151,7 @@ func (p *process) serve(ctx context.Context) error {
 	probes, endProbes := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, p.end)()
 	group.Go(func() error {
-		return httpx.Serve(probes, p.admin, health(p.registry, &p.ready), httpx.Options{Log: p.log.WithName("probes")})
+		return httpx.Serve(probes, p.admin, health(p.registry, &p.ready), httpx.Options{Log: p.log.WithName("probes"), Drain: grace})
 	})
 	group.Go(func() error {
 		defer endProbes()

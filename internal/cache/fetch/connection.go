@@ -23,12 +23,20 @@ type connection struct {
 	isIdle   func() bool // whether the watchdog ended it
 }
 
+// newConnection returns a connection whose watchdog runs already.
+func newConnection(idle time.Duration, cancel context.CancelCauseFunc, isIdle func() bool) *connection {
+	return &connection{
+		idle:     idle,
+		watchdog: time.AfterFunc(idle, func() { cancel(errIdle) }),
+		cancel:   func() { cancel(nil) },
+		isIdle:   isIdle,
+	}
+}
+
 // dial asks the origin for a part of a blob; length < 0 is all the rest. It returns *upstream.Error, or the cause of ctx's end.
 func (s *source) dial(ctx context.Context, length int64) (*connection, error) {
 	connCtx, cancel := context.WithCancelCause(ctx)
-	c := &connection{idle: s.m.idle, cancel: func() { cancel(nil) }}
-	c.isIdle = func() bool { return errors.Is(context.Cause(connCtx), errIdle) }
-	c.watchdog = time.AfterFunc(c.idle, func() { cancel(errIdle) })
+	c := newConnection(s.m.idle, cancel, func() bool { return errors.Is(context.Cause(connCtx), errIdle) })
 	blob, err := s.m.origin.Blob(connCtx, s.repo, s.desc.Digest, s.offset, length)
 	c.watchdog.Stop()
 	if err != nil {

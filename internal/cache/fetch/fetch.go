@@ -35,6 +35,9 @@ type Options struct {
 	Origin  *upstream.Client
 	Metrics *metrics.Metrics
 	Log     logr.Logger
+	// Confirm is asked whether repo may have a blob that comes, or came meanwhile, in another repository's name (B6); its error
+	// is the caller's answer. May be nil: then the callers have made sure.
+	Confirm func(ctx context.Context, repo imageref.Repository, dgst digest.Digest) error
 	// OnOutcome is told how each request to the origin of repo ended (nil: it delivered): it feeds the breaker. May be nil.
 	OnOutcome func(repo imageref.Repository, err error)
 	// OnCommit is told when a blob has been committed and linked in a repository. May be nil.
@@ -49,6 +52,7 @@ func New(o Options) *Manager {
 		origin:    o.Origin,
 		metrics:   o.Metrics,
 		log:       o.Log,
+		confirm:   o.Confirm,
 		onOutcome: o.OnOutcome,
 		onCommit:  o.OnCommit,
 		idle:      idleTimeout,

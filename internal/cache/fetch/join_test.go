@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -277,7 +278,7 @@ func TestBlob_B1_FailureBeforeHeadersReachesAllWaiters(t *testing.T) {
 			for i := range errs {
 				entered.Add(1)
 				waiters.Go(func() {
-					tr, _, err := r.join(t.Context(), app, r.desc())
+					tr, _, err := r.join(t.Context(), app, r.desc(), true)
 					entered.Done()
 					if err == nil {
 						_, err = r.follow(t.Context(), tr, opening{repo: app, desc: r.desc()})
@@ -372,6 +373,48 @@ func TestBlob_B1_GrowingFilesGoOutBySendfile(t *testing.T) {
 			t.Errorf("%s: %d of %d handovers were a file under one LimitedReader", name, h.files, h.calls)
 		}
 		r.settled(t)
+	}
+}
+
+// A repository gets what comes, or came, in another name only after a confirmation of its own.
+func TestBlob_B6_AnotherNameIsConfirmed(t *testing.T) {
+	t.Parallel()
+	other := imageref.Repository{Host: "other.example", Path: "mirror/app"}
+	refusal := &upstream.Error{Reason: upstream.Denied, Host: other.Host}
+	for _, stored := range []bool{false, true} {
+		t.Run(fmt.Sprintf("Stored meanwhile: %v", stored), func(t *testing.T) {
+			t.Parallel()
+			rest := make(chan struct{})
+			r := newRig(t, newOrigin(t, content(1000, 13), answer{upTo: 10, restAt: rest}))
+			var asked []imageref.Repository
+			answers := []error{refusal, nil}
+			r.confirm = func(_ context.Context, repo imageref.Repository, _ digest.Digest) error {
+				asked = append(asked, repo)
+				defer func() { answers = answers[1:] }()
+				return answers[0]
+			}
+			r.open(t, t.Context(), r.desc(), Range{})
+			r.open(t, t.Context(), r.desc(), Range{})
+			if stored {
+				close(rest)
+				r.settled(t)
+			}
+			if _, err := r.Open(t.Context(), other, r.desc(), Range{}); !errors.Is(err, refusal) {
+				t.Errorf("Open returned %v, want the refusal", err)
+			}
+			rd, err := r.Open(t.Context(), other, r.desc(), Range{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rd.Close()
+			if !stored {
+				close(rest)
+			}
+			r.wantStored(t, app, other)
+			if diff := cmp.Diff([]imageref.Repository{other, other}, asked); diff != "" {
+				t.Errorf("confirmations (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

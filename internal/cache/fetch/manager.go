@@ -25,6 +25,7 @@ type Manager struct {
 	origin    *upstream.Client
 	metrics   *metrics.Metrics
 	log       logr.Logger
+	confirm   func(context.Context, imageref.Repository, digest.Digest) error
 	onOutcome func(imageref.Repository, error)
 	onCommit  func(imageref.Repository, digest.Digest)
 	newSpool  func(digest.Digest, int64) (spool, error)
@@ -64,7 +65,7 @@ func (m *Manager) Fetch(ctx context.Context, repo imageref.Repository, desc ocis
 	}
 	var told int64
 	for {
-		t, _, err := m.join(ctx, repo, desc)
+		t, _, err := m.enter(ctx, repo, desc)
 		if err != nil {
 			return err
 		}
@@ -78,18 +79,37 @@ func (m *Manager) Fetch(ctx context.Context, repo imageref.Repository, desc ocis
 	}
 }
 
+// errForeign says that a blob comes in the name of other repositories only.
+var errForeign = errors.New("the blob is another repository's")
+
+// enter joins the running transfer of a blob, or starts one; what comes in another name only after its own confirmation (B6).
+func (m *Manager) enter(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) (*transfer, How, error) {
+	t, how, err := m.join(ctx, repo, desc, m.confirm == nil)
+	if !errors.Is(err, errForeign) {
+		return t, how, err
+	}
+	if err := m.confirm(ctx, repo, desc.Digest); err != nil {
+		return nil, 0, fmt.Errorf("confirming blob %s for %s: %w", desc.Digest, repo, err)
+	}
+	return m.join(ctx, repo, desc, true)
+}
+
 // join returns the running transfer of a blob, or starts one that outlives ctx. Either way the blob will be linked in repo.
-func (m *Manager) join(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) (*transfer, How, error) {
+func (m *Manager) join(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, confirmed bool) (*transfer, How, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, 0, ErrClosed
 	}
 	if t := m.running[desc.Digest]; t != nil {
+		if t.claims[repo] == nil && !confirmed {
+			return nil, 0, errForeign
+		}
 		t.claim(repo, desc)
 		return t, Joined, nil
 	}
 	t := newTransfer(m, repo, desc)
+	t.confirmed = confirmed
 	t.claim(repo, desc)
 	m.running[desc.Digest] = t
 	m.metrics.Fetches.Inc()

@@ -20,7 +20,7 @@ var errAgain = errors.New("the fetch has ended")
 // or starts one, and returns as soon as the origin's headers are here. A range outside the blob is ErrRange, with a Reader that
 // only tells the blob's size; a range of a blob whose size nobody knows is ignored (Length < 0, Offset 0).
 // What the origin refused is an *upstream.Error. ctx bounds the wait and the reader, not the fetch.
-// The caller has made sure that the blob is not stored, and that repo may have it.
+// The caller has looked for the blob in the store. That repo may have it, the origin says: by sending it, or by Options.Confirm.
 func (m *Manager) Open(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, rng Range) (*Reader, error) {
 	if err := desc.Digest.Validate(); err != nil {
 		return nil, fmt.Errorf("opening blob %q: %w", desc.Digest, err)
@@ -29,7 +29,7 @@ func (m *Manager) Open(ctx context.Context, repo imageref.Repository, desc ocisp
 		return &Reader{Descriptor: desc}, err
 	}
 	for {
-		t, how, err := m.join(ctx, repo, desc)
+		t, how, err := m.enter(ctx, repo, desc)
 		if err != nil {
 			return nil, err
 		}
@@ -87,12 +87,22 @@ func (m *Manager) attach(ctx context.Context, t *transfer, o opening, r *Reader)
 	}
 	f, err := t.open(ctx, r.Offset, end)
 	if err != nil {
-		if m.left(t) {
-			return nil, fmt.Errorf("%w: %w", errAgain, err)
-		}
-		return nil, err
+		return m.missed(ctx, t, o, err)
 	}
 	f.divert = func(f *follower) (*passThrough, error) { return m.diverted(ctx, o.repo, f) }
 	r.body = f
 	return r, nil
+}
+
+// missed answers a reader that could not open its file, which is nobody's fault where the transfer ended just now.
+func (m *Manager) missed(ctx context.Context, t *transfer, o opening, err error) (*Reader, error) {
+	if !m.left(t) {
+		return nil, err
+	}
+	if t.wait(ctx) != nil {
+		if _, _, failed := t.progress.state(); failed != nil {
+			return m.follow(ctx, t, o)
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", errAgain, err)
 }

@@ -26,10 +26,16 @@ type passThrough struct {
 	cancel context.CancelFunc
 }
 
-// connected returns a stream of src after the origin answered.
+// connected returns a stream of src after the origin answered. Nothing of an empty blob could be held back: it is verified here.
 func (m *Manager) connected(ctx context.Context, src *source) (*passThrough, error) {
 	ctx, cancel := m.bind(ctx)
-	if err := src.connect(ctx); err != nil {
+	err := src.connect(ctx)
+	if err == nil && src.complete() {
+		if _, err = src.read(ctx, nil); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("streaming blob %s of %s: %w", src.desc.Digest, src.repo, err)
 	}
@@ -61,7 +67,7 @@ func (m *Manager) streamUnstored(ctx context.Context, repo imageref.Repository, 
 	m.metrics.PassThrough.WithLabelValues(passNoRoom).Inc()
 	desc.Size = src.size
 	if desc.MediaType == "" {
-		desc.MediaType = src.conn.blob.MediaType
+		desc.MediaType = src.mediaType
 	}
 	return newReader(desc, start, src.end, PassThrough, p), nil
 }

@@ -110,8 +110,10 @@ func TestBlob_B8_RangeOutsideTheBlob(t *testing.T) {
 
 func TestBlob_B8_RangeOfUnknownSizeIsIgnored(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, newOrigin(t, content(1000, 52), answer{chunked: true}))
+	rest := make(chan struct{})
+	r := newRig(t, newOrigin(t, content(1000, 52), answer{chunked: true, upTo: 10, restAt: rest}))
 	rd := r.open(t, t.Context(), r.unsized(), Range{Partial: true, Start: 500, End: -1})
+	close(rest)
 	s, done := run(rd)
 	if err := ended(t, done); err != nil || rd.Offset != 0 || !bytes.Equal(s.bytes(), r.origin.blob) {
 		t.Errorf("the reader got %d bytes from %d on, %v", len(s.bytes()), rd.Offset, err)

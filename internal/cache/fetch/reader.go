@@ -31,8 +31,8 @@ func newReader(desc ocispec.Descriptor, start, end int64, how How, b body) *Read
 }
 
 // WriteTo sends the bytes to w as they arrive, by sendfile where w allows it; the final byte only after verification.
-// An error before the last byte means that the client must see a broken connection. It ends with the context of Open, too.
-// Where w has a method Flush, it is called before each wait.
+// An error before the last byte means that the client must see a broken connection. Its waits end with the context of Open, too.
+// Where w has a method Flush or FlushError, that is called before each wait.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	if r.body == nil {
 		return 0, io.ErrClosedPipe
@@ -52,7 +52,10 @@ func (r *Reader) Close() error {
 
 // flush sends what w buffers, so that no client waits for bytes that are here.
 func flush(w io.Writer) {
-	if f, ok := w.(interface{ Flush() }); ok {
+	switch f := w.(type) {
+	case interface{ FlushError() error }:
+		_ = f.FlushError() // a connection that is broken shows when the next bytes are sent
+	case interface{ Flush() }:
 		f.Flush()
 	}
 }

@@ -137,15 +137,23 @@ func TestBlob_B7_DiskFillsUpInTheMiddle(t *testing.T) {
 }
 
 // lostSpool is a disk that fails to sync.
-type lostSpool struct{ spool }
+type lostSpool struct {
+	spool
+	fail <-chan struct{}
+}
 
-func (s *lostSpool) Commit(context.Context) error { return fmt.Errorf("syncing: %w", syscall.EIO) }
+func (s *lostSpool) Commit(context.Context) error {
+	<-s.fail
+	return fmt.Errorf("syncing: %w", syscall.EIO)
+}
 
 func TestBlob_B7_FailedCommitHarmsNoReader(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, newOrigin(t, content(100<<10, 43)))
-	wrapSpool(r, func(sp spool) spool { return &lostSpool{spool: sp} })
+	fail := make(chan struct{})
+	wrapSpool(r, func(sp spool) spool { return &lostSpool{spool: sp, fail: fail} })
 	s, done := run(r.open(t, t.Context(), r.desc(), Range{}))
+	close(fail)
 	if err := ended(t, done); err != nil || !bytes.Equal(s.bytes(), r.origin.blob) {
 		t.Errorf("the reader got %d bytes, %v", len(s.bytes()), err)
 	}

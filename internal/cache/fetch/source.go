@@ -18,17 +18,18 @@ const maxRetryAfter = 5 * time.Second
 
 // source reads a blob, or a part of it, from its origin: across broken connections (B3), and verified (B4).
 type source struct {
-	m        *Manager
-	repo     imageref.Repository
-	desc     ocispec.Descriptor
-	size     int64           // of the whole blob; < 0: not known
-	offset   int64           // of the next byte
-	end      int64           // one past the last byte to read; < 0: not known
-	verifier digest.Verifier // nil: a part, which nothing can verify
-	conn     *connection     // nil between two connections
-	barren   int             // connections in a row that brought no byte
-	broken   error           // why the last one ended
-	ended    error           // what read returned last, if that was an error
+	m         *Manager
+	repo      imageref.Repository
+	desc      ocispec.Descriptor
+	size      int64           // of the whole blob; < 0: not known
+	offset    int64           // of the next byte
+	end       int64           // one past the last byte to read; < 0: not known
+	verifier  digest.Verifier // nil: a part, which nothing can verify
+	mediaType string          // as the origin gave it
+	conn      *connection     // nil between two connections
+	barren    int             // connections in a row that brought no byte
+	broken    error           // why the last one ended
+	ended     error           // what read returned last, if that was an error
 }
 
 // newSource returns the source of a whole blob.
@@ -57,7 +58,7 @@ func (s *source) connect(ctx context.Context) error {
 		s.m.outcome(ctx, s.repo, err)
 		return err
 	}
-	s.conn = c
+	s.conn, s.mediaType = c, c.blob.MediaType
 	return nil
 }
 

@@ -20,6 +20,7 @@ type transfer struct {
 	m         *Manager
 	repo      imageref.Repository // in whose name the origin is asked
 	desc      ocispec.Descriptor  // as the request that started it gave it
+	confirmed bool                // repo may have the blob, also if another brought it
 	mediaType string              // as the origin gave it
 	spool     spool               // nil where the store turned out to have the blob
 	opened    chan struct{}       // closed when the above and the size are known, or it failed before
@@ -66,7 +67,11 @@ func (t *transfer) run(ctx context.Context) {
 
 // bring takes the blob from the origin to its links.
 func (t *transfer) bring(ctx context.Context) error {
-	if t.stored(ctx) {
+	stored, err := t.stored(ctx)
+	if err != nil {
+		return err
+	}
+	if stored {
 		t.settle(ctx)
 		return nil
 	}
@@ -87,15 +92,20 @@ func (t *transfer) bring(ctx context.Context) error {
 	return nil
 }
 
-// stored says whether an earlier transfer brought the blob after the caller had looked for it.
-func (t *transfer) stored(ctx context.Context) bool {
+// stored says whether an earlier transfer brought the blob after the caller had looked for it, and repo may have it.
+func (t *transfer) stored(ctx context.Context) (bool, error) {
 	size, err := t.m.store.StatBlob(ctx, t.desc.Digest)
 	if err != nil || t.desc.Size >= 0 && t.desc.Size != size {
-		return false
+		return false, nil //nolint:nilerr // a store that does not answer has not got the blob
+	}
+	if !t.confirmed {
+		if err := t.m.confirm(ctx, t.repo, t.desc.Digest); err != nil {
+			return false, fmt.Errorf("confirming: %w", err)
+		}
 	}
 	t.progress.release(size)
 	t.admit()
-	return true
+	return true, nil
 }
 
 // begin makes room, asks the origin, and lets the readers in. Room comes first where the size is known: an origin is not asked
@@ -114,7 +124,7 @@ func (t *transfer) begin(ctx context.Context, src *source) error {
 			return err
 		}
 	}
-	t.mediaType = src.conn.blob.MediaType
+	t.mediaType = src.mediaType
 	t.progress.setSize(src.size)
 	// Nothing of an empty blob could be held back from its readers: they are let in when it is verified.
 	if src.size != 0 {

@@ -77,7 +77,7 @@ func readLimited(path string) ([]byte, error) {
 	if err != nil {
 		return []byte{}, fmt.Errorf("opening the manifest: %w", err)
 	}
-	defer handle.Close() //nolint:errcheck // it was only read
+	defer func() { _ = handle.Close() }() // it was only read
 	info, err := handle.Stat()
 	if err != nil {
 		return []byte{}, fmt.Errorf("opening the manifest: %w", err)

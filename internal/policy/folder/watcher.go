@@ -100,8 +100,8 @@ func (w *watcher) wait(ctx context.Context) bool {
 				settling = true
 				timer.Reset(settle)
 			}
-		case <-errs: // events were lost
-			return true
+		case err := <-errs: // events were lost
+			return err != nil
 		}
 	}
 }
