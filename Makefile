@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate verify fuzz clean
+.PHONY: help run build test testimage lint generate verify fuzz clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -15,14 +15,17 @@ CRDS     := helm/larder/crds
 help: ## Print what make can do.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## Start larder serve with the example policies. DATA=folder keeps the images elsewhere.
-	@exec $(BIN)/larder serve --data $(DATA) --manifests docs/examples/repositories
+run: build ## Start larder serve with the example policies; DATA=folder, CONFIG=file for others than the default ones.
+	@exec $(BIN)/larder serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG)) --manifests docs/examples/repositories
 
 build: ## Build the static binary bin/larder.
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 test: ## Run every test, with the race detector.
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+testimage: ## Build the real test image, a Debian root file system, where it is missing. Needs root; the tests do it too.
+	$(GO) run ./hack/testimage
 
 lint: ## Run the linters of .golangci.yml.
 	$(TOOL) golangci-lint run

@@ -52,7 +52,7 @@ func (c *Cache) ResolveBlob(ctx context.Context, repo imageref.Repository, dgst 
 // Blob opens a blob, or the part of it that rng names: B1 to B8.
 func (c *Cache) Blob(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng fetch.Range) (*Blob, Outcome, error) {
 	desc, belongs := c.member(ctx, repo, dgst)
-	if !belongs && (c.holdsBlob(ctx, dgst) || c.fetches.Running(dgst)) {
+	if !belongs && c.holdsBlob(ctx, dgst) {
 		if _, _, err := c.ask(ctx, repo, dgst); err != nil {
 			return nil, Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
 		}
@@ -89,6 +89,15 @@ func (c *Cache) ask(ctx context.Context, repo imageref.Repository, dgst digest.D
 		return ocispec.Descriptor{}, false, err
 	}
 	return v.(ocispec.Descriptor), led, nil
+}
+
+// confirmBlob says whether repo may have a blob that is on its way in another repository's name.
+func (c *Cache) confirmBlob(ctx context.Context, repo imageref.Repository, dgst digest.Digest) error {
+	if _, belongs := c.member(ctx, repo, dgst); belongs {
+		return nil
+	}
+	_, _, err := c.ask(ctx, repo, dgst)
+	return err
 }
 
 // openStored opens a stored blob that belongs to repo. It links first and looks then, as the sweep demands (M4).

@@ -82,17 +82,24 @@ func New(o Options) *Cache {
 	c.holds = newHolds(c.now, o.Metrics)
 	c.failures = newFailures[missKey](c.now)
 	c.fetches = fetch.New(fetch.Options{
-		Store: o.Store, Origin: o.Origin, Metrics: o.Metrics, Log: o.Log, OnOutcome: c.transferEnded,
+		Store: o.Store, Origin: o.Origin, Metrics: o.Metrics, Log: o.Log,
+		Confirm: c.confirmBlob, OnOutcome: c.transferEnded,
 	})
 	c.checks.running = map[subject]*check{}
 	return c
 }
 
+// Stop ends the checks, misses and mirrors that run and starts no more, so that who waits for one is answered now: from the
+// store, or that the origin was not reached. Transfers of blobs go on for their readers until Close.
+func (c *Cache) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel()
+}
+
 // Close aborts background checks, fetches and mirrors, and waits for them.
 func (c *Cache) Close() {
-	c.mu.Lock()
-	c.cancel()
-	c.mu.Unlock()
+	c.Stop()
 	c.fetches.Close()
 	c.wg.Wait()
 }

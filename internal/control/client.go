@@ -87,7 +87,7 @@ func (c *Client) mirror(ctx context.Context, asked request, heard func(event)) (
 	if err != nil {
 		return cache.Mirrored{}, fmt.Errorf("handing the pull over to larder serve: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read to its end, or is given up
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return cache.Mirrored{}, refusal(resp)
 	}

@@ -42,7 +42,7 @@ func stop(httpServer *http.Server, failed <-chan error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = httpServer.Close()
 	}
-	<-failed
+	<-failed //nolint:errcheck // it only says that the server was closed
 	return err
 }
 

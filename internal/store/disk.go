@@ -115,7 +115,7 @@ func (d *disk) ensure(folder string) error {
 	if err := d.mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return noRoom(err)
 	}
-	if err := error(nil); err != nil {
+	if err := d.syncDir(above); err != nil {
 		return err
 	}
 	d.synced.Add(folder, struct{}{})

@@ -273,15 +273,19 @@ func TestStore_P1_UnsyncedFolder(t *testing.T) {
 		}
 		return inner(name)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { wantNone(t, s.PutDocument(t.Context(), nginx, "first", nil)) })
-	<-made
+	written := make(chan error, 1)
+	go func() { written <- s.PutDocument(t.Context(), nginx, "first", nil) }()
+	select {
+	case <-made:
+	case err := <-written:
+		t.Fatalf("the folder was never synced: error %v", err)
+	}
 	wantNone(t, s.PutDocument(t.Context(), nginx, "second", nil))
 	path, err := documentPath(nginx, "second")
 	wantNone(t, err)
 	c.wantDurable(t, path)
 	close(release)
-	wg.Wait()
+	wantNone(t, <-written)
 }
 
 // TestStore_P1_FoundFiles is about a process that was killed between a rename and the sync of the folder.

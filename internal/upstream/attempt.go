@@ -39,7 +39,7 @@ func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op fun
 	if err != nil {
 		return none, err
 	}
-	credential := o.keychain.find(repo)
+	credential := o.keychain.find(ctx, repo)
 	var failure *Error
 	last := -1
 	order := o.order(time.Now())

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +20,8 @@ const (
 	anonymous      = "anonymous"
 	maxCredentials = 4096
 	credentialTTL  = 5 * time.Minute // how long a credential helper's word holds
+	lookupTimeout  = 10 * time.Second
+	makeDoTTL      = 30 * time.Second
 )
 
 // credential is who Larder says it is. The zero config is anonymous.
@@ -59,22 +62,44 @@ func newKeychain(s source, secret []byte, log logr.Logger) *keychain {
 	return k
 }
 
-// find returns the credential for a repository. Where that cannot be looked up, it is anonymous, and logged.
-func (k *keychain) find(repo imageref.Repository) *credential {
+// find returns the credential for a repository; anonymous where there is none, or where ctx ends.
+func (k *keychain) find(ctx context.Context, repo imageref.Repository) *credential {
 	k.refresh()
 	if f, ok := k.found.Get(repo); ok && time.Now().Before(f.until) {
 		return f.credential
 	}
-	c, _, _ := k.flight.Do(repo.String(), func() (any, error) {
-		config, err := k.source.lookup(repo)
-		if err != nil {
-			k.log.Info("looking up credentials, going on without", "origin", repo.Host, "error", err.Error())
-		}
-		c := k.credential(config)
-		k.found.Add(repo, finding{c, time.Now().Add(credentialTTL)})
-		return c, nil
-	})
-	return c.(*credential)
+	timeout := time.NewTimer(lookupTimeout) // a credential helper is a program, and knows no contexts
+	defer timeout.Stop()
+	select {
+	case result := <-k.flight.DoChan(repo.String(), func() (any, error) { return k.lookup(repo), nil }):
+		return result.Val.(*credential)
+	case <-timeout.C:
+		return k.makeDo(repo)
+	case <-ctx.Done():
+		return k.credential(authn.AuthConfig{})
+	}
+}
+
+// makeDo returns the credential that was found before, if any, and holds on to it for a while: not every request shall
+// wait for a credential helper that hangs.
+func (k *keychain) makeDo(repo imageref.Repository) *credential {
+	k.log.Info("no credentials in time, going on with what is known", "origin", repo.Host)
+	c := k.credential(authn.AuthConfig{})
+	if f, ok := k.found.Peek(repo); ok {
+		c = f.credential
+	}
+	k.found.Add(repo, finding{c, time.Now().Add(makeDoTTL)})
+	return c
+}
+
+func (k *keychain) lookup(repo imageref.Repository) *credential {
+	config, err := k.source.lookup(repo)
+	if err != nil {
+		k.log.Info("looking up credentials failed, going on with what is known", "origin", repo.Host, "error", err.Error())
+	}
+	c := k.credential(config)
+	k.found.Add(repo, finding{c, time.Now().Add(credentialTTL)})
+	return c
 }
 
 // forget makes the next find look again: the origin did not accept what was found.
@@ -103,11 +128,12 @@ func (k *keychain) credential(config authn.AuthConfig) *credential {
 	return &credential{config: config, id: id, name: id[:12]}
 }
 
-// Credential names the credential with which requests for repo are made now, as Error.Credential does.
+// Credential names the credential with which requests for repo are made now, as Error.Credential does. It waits at most
+// for one run of a credential helper, which is bounded.
 func (c *Client) Credential(repo imageref.Repository) string {
 	o, err := c.origin(repo.Host)
 	if err != nil {
 		return anonymous
 	}
-	return o.keychain.find(repo).name
+	return o.keychain.find(context.Background(), repo).name
 }

@@ -6,9 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
@@ -115,6 +118,36 @@ func TestCredentials_OfDockersOwnConfig(t *testing.T) {
 	}
 }
 
+// stuck is a source that never answers, as a credential helper that hangs.
+type stuck struct{ release chan struct{} }
+
+func (s stuck) lookup(imageref.Repository) (authn.AuthConfig, error) {
+	<-s.release
+	return authn.AuthConfig{Username: "late", Password: "p"}, nil
+}
+
+func (stuck) stamp() string { return "" }
+
+func TestCredentials_HelperThatHangsHoldsNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := stuck{make(chan struct{})}
+		k := newKeychain(s, []byte("secret"), logr.Discard())
+		started := time.Now()
+		if got := k.find(t.Context(), app("reg.test")); got.name != anonymous || time.Since(started) != lookupTimeout {
+			t.Errorf("got %s after %s", got.name, time.Since(started))
+		}
+		if k.find(t.Context(), app("reg.test")); time.Since(started) != lookupTimeout {
+			t.Error("the second request waited too")
+		}
+		close(s.release)
+		synctest.Wait()
+		if got := k.find(t.Context(), app("reg.test")); got.config.Username != "late" {
+			t.Errorf("got %+v once the helper answered", got)
+		}
+	})
+}
+
 func TestCredentials_OfAHelper(t *testing.T) {
 	bin := t.TempDir()
 	calls := filepath.Join(bin, "calls")
@@ -124,13 +157,13 @@ func TestCredentials_OfAHelper(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	f, err := openConfigFile(writeFile(t, `{"credHelpers":{"reg.test":"larder-test"}}`))
 	must(t, err)
-	k := newKeychain(f, []byte("secret"), newClient(t).log)
+	k := newKeychain(f, []byte("secret"), logr.Discard())
 	for range 3 {
-		if got := k.find(app("reg.test")); got.config.Username != "helped" || got.name == anonymous {
+		if got := k.find(t.Context(), app("reg.test")); got.config.Username != "helped" || got.name == anonymous {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if got := k.find(app("other.test")); got.name != anonymous {
+	if got := k.find(t.Context(), app("other.test")); got.name != anonymous {
 		t.Errorf("got %+v for a host without a helper", got)
 	}
 	content, err := os.ReadFile(calls)
@@ -139,7 +172,7 @@ func TestCredentials_OfAHelper(t *testing.T) {
 		t.Errorf("the helper ran %d times, want once", len(content)/2)
 	}
 	k.forget(app("reg.test"))
-	k.find(app("reg.test"))
+	k.find(t.Context(), app("reg.test"))
 	if content, err = os.ReadFile(calls); err != nil || string(content) != "x\nx\n" {
 		t.Errorf("the helper ran %d times, want again after its word was refused", len(content)/2)
 	}

@@ -140,13 +140,15 @@ func TestManifest_MediaTypeOfOneThatHasNoHeader(t *testing.T) {
 	}
 }
 
-func TestManifest_OneFixedAccept(t *testing.T) {
+func TestManifest_OneFixedAcceptUnderAnEndpointsPath(t *testing.T) {
 	t.Parallel()
 	accept := make(chan string, 1)
-	s := serve(t, unlessPing(func(w http.ResponseWriter, r *http.Request) {
-		accept <- r.Header.Get("Accept")
-		serveManifest(w, r)
-	}))
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/prefix/v2/team/app/manifests/latest" {
+			accept <- r.Header.Get("Accept")
+			serveManifest(w, r)
+		}
+	})
 	_, err := newClient(t, at("reg.test", s.URL+"/prefix/")).Manifest(t.Context(), app("reg.test"), "latest")
 	must(t, err)
 	want := "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +

@@ -19,7 +19,9 @@ func TestTags_Pages(t *testing.T) {
 	}{
 		{"Relative", func(*http.Request) string { return `</v2/team/app/tags/list?last=b>; rel="next"` }, ""},
 		{"Relative to the page", func(*http.Request) string { return `<list?last=b>;rel=next` }, ""},
-		{"Absolute", func(r *http.Request) string { return `<http://` + r.Host + `/v2/team/app/tags/list?last=b>; rel="next"` }, ""},
+		{"Absolute", func(r *http.Request) string {
+			return `<http://` + r.Host + `/v2/team/app/tags/list?last=b>; rel="next"`
+		}, ""},
 		{"With the wrong scheme", func(r *http.Request) string {
 			return `<https://` + r.Host + `/v2/team/app/tags/list?last=b>; rel="next"`
 		}, ""},

@@ -43,7 +43,6 @@ func TestRedirect_ToACDNWithoutCredentials(t *testing.T) {
 	}
 }
 
-// credentialsKept is an origin that wants Basic auth on every request, also after a redirect on its own host.
 func TestRedirect_OnTheSameHostKeepsCredentials(t *testing.T) {
 	t.Parallel()
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {

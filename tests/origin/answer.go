@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -94,11 +95,10 @@ func (a *answer) way() io.WriteCloser {
 		return discard{}
 	}
 	var way io.WriteCloser = &counted{a: a, dgst: a.digest()}
-	for i := len(a.faults) - 1; i >= 0; i-- {
-		f := a.faults[i]
-		for k := len(f.effects) - 1; k >= 0; k-- {
-			if stage := f.effects[k].stage; stage != nil {
-				way = stage(a, f, way)
+	for _, f := range slices.Backward(a.faults) {
+		for _, e := range slices.Backward(f.effects) {
+			if e.stage != nil {
+				way = e.stage(a, f, way)
 			}
 		}
 	}

@@ -49,6 +49,15 @@ func (f *Fault) state() (int, <-chan struct{}) {
 	return f.hits, f.struck
 }
 
+func (f *Fault) isHealed() bool {
+	select {
+	case <-f.healed:
+		return true
+	default:
+		return false
+	}
+}
+
 // hold waits until the fault is healed; d < 0 means without a limit. It returns ctx's error where that ends first.
 func (f *Fault) hold(ctx context.Context, d time.Duration) error {
 	var limit <-chan time.Time

@@ -2,6 +2,7 @@ package origin_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -18,173 +19,161 @@ import (
 
 const layerSize = 256 << 10
 
-// TestFail_ChangesTheAnswer holds what can be seen in one whole answer for a layer.
+// expected is what a whole answer for a layer must be.
+type expected struct {
+	status int               // 0: 200
+	proto  string            // "": HTTP/1.1
+	length int64             // declared; -1: none
+	header map[string]string // "": the field is missing
+	body   func(layer []byte) []byte
+	err    error // that ended the body
+}
+
+func (want expected) check(t *testing.T, layer []byte, got answered) {
+	t.Helper()
+	if status := cmp.Or(want.status, http.StatusOK); got.StatusCode != status {
+		t.Errorf("status %d, want %d", got.StatusCode, status)
+	}
+	if proto := cmp.Or(want.proto, "HTTP/1.1"); got.Proto != proto {
+		t.Errorf("%s, want %s", got.Proto, proto)
+	}
+	if got.ContentLength != want.length {
+		t.Errorf("declared %d bytes, want %d", got.ContentLength, want.length)
+	}
+	for name, value := range want.header {
+		if got.Header.Get(name) != value {
+			t.Errorf("%s: %q, want %q", name, got.Header.Get(name), value)
+		}
+	}
+	if !errors.Is(got.err, want.err) {
+		t.Errorf("the body ended with %v, want %v", got.err, want.err)
+	}
+	if want.body != nil && !bytes.Equal(got.body, want.body(layer)) {
+		t.Errorf("a body of %d bytes, want %d, or others", len(got.body), len(want.body(layer)))
+	}
+}
+
+func whole(layer []byte) []byte { return layer }
+
+func first(n int) func([]byte) []byte { return func(layer []byte) []byte { return layer[:n] } }
+
+func zeros(n int) func([]byte) []byte {
+	return func(layer []byte) []byte { return append(bytes.Clone(layer), make([]byte, n)...) }
+}
+
+func flipped(at, from int) func([]byte) []byte {
+	return func(layer []byte) []byte {
+		changed := bytes.Clone(layer)
+		changed[at] ^= 1
+		return changed[from:]
+	}
+}
+
 func TestFail_ChangesTheAnswer(t *testing.T) {
 	t.Parallel()
+	const far = "http://other.example"
 	for name, tc := range map[string]struct {
 		effects []origin.Effect
 		header  []string
-		check   func(t *testing.T, layer []byte, got answered)
+		want    expected
 	}{
 		"status with a header": {
 			effects: []origin.Effect{origin.Status(429, "Retry-After", "7")},
-			check: func(t *testing.T, _ []byte, got answered) {
-				if got.StatusCode != 429 || got.Header.Get("Retry-After") != "7" || !strings.Contains(string(got.body), `"errors"`) {
-					t.Errorf("%s, header %v, body %s", got.Status, got.Header, got.body)
-				}
-			},
-		},
-		"redirect to another origin": {
-			effects: []origin.Effect{origin.Redirect("http://other.example")},
-			check: func(t *testing.T, _ []byte, got answered) {
-				want := "http://other.example" + got.Request.URL.Path
-				if got.StatusCode != 307 || got.Header.Get("Location") != want {
-					t.Errorf("%s to %s, want %s", got.Status, got.Header.Get("Location"), want)
-				}
+			want: expected{
+				status: 429, length: 63, header: map[string]string{"Retry-After": "7"},
+				body: func([]byte) []byte {
+					return []byte(`{"errors":[{"code":"INJECTED","message":"Too Many Requests"}]}` + "\n")
+				},
 			},
 		},
 		"redirect to a URL": {
-			effects: []origin.Effect{origin.RedirectTo("http://169.254.169.254/latest")},
-			check: func(t *testing.T, _ []byte, got answered) {
-				if got.StatusCode != 307 || got.Header.Get("Location") != "http://169.254.169.254/latest" {
-					t.Errorf("%s to %s", got.Status, got.Header.Get("Location"))
-				}
-			},
-		},
-		"redirect loop": {
-			effects: []origin.Effect{origin.RedirectLoop()},
-			check: func(t *testing.T, _ []byte, got answered) {
-				if to, err := got.Location(); err != nil || to.String() != got.Request.URL.String() {
-					t.Errorf("%s to %v (%v), want itself", got.Status, to, err)
-				}
-			},
+			effects: []origin.Effect{origin.RedirectTo(far + "/elsewhere")},
+			want:    expected{status: 307, header: map[string]string{"Location": far + "/elsewhere"}},
 		},
 		"truncated": {
 			effects: []origin.Effect{origin.TruncateAfter(100_000)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.ContentLength != layerSize || !errors.Is(got.err, io.ErrUnexpectedEOF) || !bytes.Equal(got.body, layer[:100_000]) {
-					t.Errorf("declared %d, got %d bytes, then %v", got.ContentLength, len(got.body), got.err)
-				}
-			},
+			want:    expected{length: layerSize, body: first(100_000), err: io.ErrUnexpectedEOF},
 		},
-		"reset": {
-			effects: []origin.Effect{origin.ResetAfter(10_000)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.ContentLength != layerSize || !errors.Is(got.err, syscall.ECONNRESET) || !bytes.HasPrefix(layer[:10_000], got.body) {
-					t.Errorf("declared %d, got %d bytes, then %v", got.ContentLength, len(got.body), got.err)
-				}
-			},
+		"truncated at nothing": {
+			effects: []origin.Effect{origin.TruncateAfter(0)},
+			want:    expected{length: layerSize, body: first(0), err: io.ErrUnexpectedEOF},
+		},
+		"truncated beyond the end": {
+			effects: []origin.Effect{origin.TruncateAfter(layerSize)},
+			want:    expected{length: layerSize, body: whole},
 		},
 		"corrupt": {
 			effects: []origin.Effect{origin.Corrupt(200_000)},
-			check:   checkCorrupt(0, 200_000),
+			want:    expected{length: layerSize, body: flipped(200_000, 0)},
 		},
 		"corrupt, in a range": {
 			effects: []origin.Effect{origin.Corrupt(200_000)},
 			header:  []string{"Range", "bytes=150000-"},
-			check:   checkCorrupt(150_000, 200_000),
+			want:    expected{status: 206, length: layerSize - 150_000, body: flipped(200_000, 150_000)},
 		},
 		"longer than it should be": {
 			effects: []origin.Effect{origin.WrongLength(+70_000)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				want := append(bytes.Clone(layer), make([]byte, 70_000)...)
-				if got.ContentLength != layerSize+70_000 || got.err != nil || !bytes.Equal(got.body, want) {
-					t.Errorf("declared %d, got %d bytes, %v", got.ContentLength, len(got.body), got.err)
-				}
-			},
+			want:    expected{length: layerSize + 70_000, body: zeros(70_000)},
 		},
 		"shorter than it should be": {
 			effects: []origin.Effect{origin.WrongLength(-1)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.ContentLength != layerSize-1 || got.err != nil || !bytes.Equal(got.body, layer[:layerSize-1]) {
-					t.Errorf("declared %d, got %d bytes, %v", got.ContentLength, len(got.body), got.err)
-				}
-			},
+			want:    expected{length: layerSize - 1, body: first(layerSize - 1)},
 		},
 		"wrong digest header": {
 			effects: []origin.Effect{origin.WrongDigestHeader()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				d, err := digest.Parse(got.Header.Get("Docker-Content-Digest"))
-				if err != nil || d == digest.FromBytes(layer) || !bytes.Equal(got.body, layer) {
-					t.Errorf("digest %s, %v", d, err)
-				}
+			want: expected{
+				length: layerSize, body: whole,
+				header: map[string]string{"Docker-Content-Digest": digest.FromString("something else").String()},
 			},
 		},
 		"no digest header": {
 			effects: []origin.Effect{origin.NoDigestHeader()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if d, ok := got.Header["Docker-Content-Digest"]; ok || !bytes.Equal(got.body, layer) {
-					t.Errorf("digest %s", d)
-				}
+			want: expected{
+				length: layerSize, body: whole,
+				header: map[string]string{"Docker-Content-Digest": "", "Etag": ""},
+			},
+		},
+		"another header": {
+			effects: []origin.Effect{origin.SetHeader("Content-Type", "text/html"), origin.SetHeader("Etag", "")},
+			want: expected{
+				length: layerSize, body: whole,
+				header: map[string]string{"Content-Type": "text/html", "Etag": ""},
 			},
 		},
 		"chunked": {
 			effects: []origin.Effect{origin.NoLength()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.ContentLength != -1 || len(got.TransferEncoding) != 1 || !bytes.Equal(got.body, layer) {
-					t.Errorf("length %d, encoding %v", got.ContentLength, got.TransferEncoding)
-				}
-			},
+			want:    expected{length: -1, body: whole},
 		},
 		"chunked and truncated": {
 			effects: []origin.Effect{origin.NoLength(), origin.TruncateAfter(9)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if !errors.Is(got.err, io.ErrUnexpectedEOF) || !bytes.Equal(got.body, layer[:9]) {
-					t.Errorf("got %d bytes, then %v", len(got.body), got.err)
-				}
-			},
+			want:    expected{length: -1, body: first(9), err: io.ErrUnexpectedEOF},
 		},
 		"HTTP/1.0": {
 			effects: []origin.Effect{origin.HTTP10()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.Proto != "HTTP/1.0" || got.ContentLength != layerSize || !bytes.Equal(got.body, layer) {
-					t.Errorf("%s, length %d", got.Proto, got.ContentLength)
-				}
-			},
+			want:    expected{proto: "HTTP/1.0", length: layerSize, body: whole},
 		},
 		"HTTP/1.0 until the connection closes": {
 			effects: []origin.Effect{origin.HTTP10(), origin.NoLength()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.Proto != "HTTP/1.0" || got.ContentLength != -1 || got.TransferEncoding != nil || !bytes.Equal(got.body, layer) {
-					t.Errorf("%s, length %d, encoding %v", got.Proto, got.ContentLength, got.TransferEncoding)
-				}
-			},
+			want:    expected{proto: "HTTP/1.0", length: -1, body: whole},
 		},
 		"HTTP/1.0, cut off without a trace": {
 			effects: []origin.Effect{origin.HTTP10(), origin.NoLength(), origin.TruncateAfter(9)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.err != nil || !bytes.Equal(got.body, layer[:9]) {
-					t.Errorf("got %d bytes, then %v", len(got.body), got.err)
-				}
-			},
-		},
-		"gzip": {
-			effects: []origin.Effect{origin.Gzip()},
-			check: func(t *testing.T, layer []byte, got answered) {
-				r, err := gzip.NewReader(bytes.NewReader(got.body))
-				if err != nil || got.Header.Get("Content-Encoding") != "gzip" {
-					t.Fatalf("encoding %q, %v", got.Header.Get("Content-Encoding"), err)
-				}
-				if plain, err := io.ReadAll(r); err != nil || !bytes.Equal(plain, layer) {
-					t.Errorf("decoded %d bytes, %v", len(plain), err)
-				}
-			},
+			want:    expected{proto: "HTTP/1.0", length: -1, body: first(9)},
 		},
 		"a range ignored": {
 			effects: []origin.Effect{origin.IgnoreRange()},
 			header:  []string{"Range", "bytes=10-"},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.StatusCode != 200 || !bytes.Equal(got.body, layer) {
-					t.Errorf("%s, %d bytes", got.Status, len(got.body))
-				}
-			},
+			want:    expected{length: layerSize, body: whole},
 		},
 		"delayed": {
 			effects: []origin.Effect{origin.Delay(time.Millisecond)},
-			check: func(t *testing.T, layer []byte, got answered) {
-				if got.StatusCode != 200 || !bytes.Equal(got.body, layer) {
-					t.Errorf("%s, %d bytes", got.Status, len(got.body))
-				}
+			want:    expected{length: layerSize, body: whole},
+		},
+		"two effects, in their order": {
+			effects: []origin.Effect{origin.Corrupt(5), origin.TruncateAfter(9)},
+			want: expected{
+				length: layerSize, err: io.ErrUnexpectedEOF,
+				body: func(layer []byte) []byte { return flipped(5, 0)(layer)[:9] },
 			},
 		},
 	} {
@@ -194,25 +183,58 @@ func TestFail_ChangesTheAnswer(t *testing.T) {
 			img := o.Push(t, "a:1", origin.RandomImage(1, layerSize))
 			layer := get(t, layerURL(o, img)).body
 			fault := o.Fail(origin.Blobs().Of(img.Blobs[1].Digest.String()), tc.effects...)
-			tc.check(t, layer, get(t, layerURL(o, img), tc.header...))
+			tc.want.check(t, layer, get(t, layerURL(o, img), tc.header...))
 			if fault.Hits() != 1 {
 				t.Errorf("the fault struck %d times, want once", fault.Hits())
 			}
 			o.Heal()
-			if got := get(t, layerURL(o, img)); got.err != nil || !bytes.Equal(got.body, layer) {
-				t.Errorf("healed: %s, %d bytes, %v", got.Status, len(got.body), got.err)
-			}
+			expected{length: layerSize, body: whole}.check(t, layer, get(t, layerURL(o, img)))
 		})
 	}
 }
 
-func checkCorrupt(start, at int) func(*testing.T, []byte, answered) {
-	return func(t *testing.T, layer []byte, got answered) {
-		want := bytes.Clone(layer)
-		want[at] ^= 1
-		if got.err != nil || !bytes.Equal(got.body, want[start:]) {
-			t.Errorf("%s: %d bytes, %v", got.Status, len(got.body), got.err)
-		}
+func TestRedirect_KeepsThePath(t *testing.T) {
+	t.Parallel()
+	o, other := origin.New(t), origin.New(t)
+	img := other.Push(t, "a:1", origin.RandomImage(1, 4096))
+	o.Fail(origin.Blobs(), origin.Redirect(other.URL()))
+	if there, err := get(t, layerURL(o, img)).Location(); err != nil || there.String() != layerURL(other, img) {
+		t.Errorf("redirected to %v (%v), want %s", there, err, layerURL(other, img))
+	}
+	o.Heal()
+	o.Fail(origin.Blobs(), origin.RedirectLoop())
+	if there, err := get(t, layerURL(o, img)).Location(); err != nil || there.String() != layerURL(o, img) {
+		t.Errorf("redirected to %v (%v), want the same URL", there, err)
+	}
+}
+
+func TestGzip_IsWhatTheHeaderSays(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	img := o.Push(t, "a:1", origin.RandomImage(1, layerSize))
+	o.Fail(origin.Blobs(), origin.Gzip())
+	got := get(t, layerURL(o, img))
+	plain, err := gzip.NewReader(bytes.NewReader(got.body))
+	if err != nil || got.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("encoding %q, %v", got.Header.Get("Content-Encoding"), err)
+	}
+	if d, err := digest.FromReader(plain); err != nil || d != img.Blobs[1].Digest {
+		t.Errorf("decoded to %s, %v", d, err)
+	}
+}
+
+func TestResetAfter_ResetsTheConnection(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	img := o.Push(t, "a:1", origin.RandomImage(1, layerSize))
+	layer := get(t, layerURL(o, img)).body
+	o.Fail(origin.Blobs(), origin.ResetAfter(10_000))
+	got := get(t, layerURL(o, img))
+	if got.ContentLength != layerSize || !errors.Is(got.err, syscall.ECONNRESET) {
+		t.Errorf("declared %d bytes, then %v", got.ContentLength, got.err)
+	}
+	if !bytes.HasPrefix(layer[:10_000], got.body) {
+		t.Errorf("got %d bytes, which are not the first of the layer", len(got.body))
 	}
 }
 

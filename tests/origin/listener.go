@@ -109,10 +109,13 @@ func (l *listener) admit(inner net.Listener, c net.Conn) *conn {
 	return known
 }
 
-// babble speaks another protocol. It reads on until the client goes, so that no reset overtakes what was said.
+// babble answers the first byte in another protocol. It reads on until the client goes, so that no reset overtakes what was said.
 func babble(c *conn) {
 	defer c.Close()
-	if _, err := io.WriteString(c, "220 mail.example ESMTP ready\r\n"); err != nil {
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		return
+	}
+	if _, err := io.WriteString(c, "500 what did you say?\r\n"); err != nil {
 		return
 	}
 	if c.CloseWrite() == nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -203,11 +204,10 @@ func (o *Origin) Close() error {
 	closing := o.closing
 	o.closing = nil
 	o.mu.Unlock()
-	o.faults.clear()
 	o.pushes.CloseIdleConnections()
 	var errs []error
-	for i := len(closing) - 1; i >= 0; i-- {
-		errs = append(errs, closing[i]())
+	for _, end := range slices.Backward(closing) {
+		errs = append(errs, end())
 	}
 	return errors.Join(errs...)
 }

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"context"
 	"io"
 	"sync"
 	"time"
@@ -61,30 +60,27 @@ type drip struct {
 
 func (s *drip) Write(p []byte) (int, error) {
 	written := 0
-	for written < len(p) {
-		piece := p[written:min(len(p), written+s.pace.piece())]
-		if err := s.await(s.a.request.Context(), len(piece)); err != nil {
-			return written, err
-		}
-		n, err := s.next.Write(piece)
+	for written < len(p) && !s.f.isHealed() {
+		n, err := s.send(p[written:min(len(p), written+s.pace.piece())])
 		written += n
-		if err == nil {
-			err = s.a.flush()
-		}
 		if err != nil {
 			return written, err
 		}
 	}
-	return written, nil
+	n, err := s.next.Write(p[written:])
+	return written + n, err
 }
 
-func (s *drip) await(ctx context.Context, n int) error {
-	select {
-	case <-s.f.healed:
-		return nil
-	default:
-		return s.f.hold(ctx, s.pace.reserve(n))
+// send writes a piece when it is due.
+func (s *drip) send(piece []byte) (int, error) {
+	if err := s.f.hold(s.a.request.Context(), s.pace.reserve(len(piece))); err != nil {
+		return 0, err
 	}
+	n, err := s.next.Write(piece)
+	if err != nil {
+		return n, err
+	}
+	return n, s.a.flush()
 }
 
 func (s *drip) Close() error { return s.next.Close() }

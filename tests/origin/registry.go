@@ -2,9 +2,10 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"sync"
@@ -28,7 +29,7 @@ var silence = sync.OnceFunc(func() {
 // newRegistry returns the registry proper, and what ends it.
 func newRegistry(c *config) (http.Handler, func() error, error) {
 	if c.referrers {
-		r := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+		r := registry.New(registry.WithReferrersSupport(true), registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)))
 		return r, func() error { return nil }, nil
 	}
 	return newDistribution(c)
@@ -63,8 +64,8 @@ func newDistribution(c *config) (_ http.Handler, _ func() error, err error) {
 func shutDown(app *handlers.App) error {
 	err := app.Shutdown()
 	sink := reflect.ValueOf(app).Elem().FieldByName("events").FieldByName("sink")
-	if s, ok := reflect.NewAt(sink.Type(), unsafe.Pointer(sink.UnsafeAddr())).Elem().Interface().(events.Sink); ok {
-		return s.Close()
+	if s, ok := reflect.TypeAssert[events.Sink](reflect.NewAt(sink.Type(), unsafe.Pointer(sink.UnsafeAddr())).Elem()); ok {
+		err = errors.Join(err, s.Close())
 	}
 	return err
 }

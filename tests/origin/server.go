@@ -4,8 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -34,7 +33,7 @@ func serve(address string, config *tls.Config, handler http.Handler) (*server, e
 	s := &server{listener: l, scheme: "http", stop: stop, served: make(chan struct{})}
 	s.http = &http.Server{
 		Handler:     s.handlers.guard(handler),
-		ErrorLog:    log.New(io.Discard, "", 0),
+		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, tcpConn(c))

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/process"
 )
 
 func TestServe_P1_KilledAtAnyMoment(t *testing.T) {
@@ -23,7 +24,7 @@ func TestServe_P1_KilledAtAnyMoment(t *testing.T) {
 	o := origin.New(t)
 	l := newLarder(t, o)
 	kept := o.Push(t, "kept:1", origin.RandomImage(3, 1<<18))
-	if out, err := l.run(t, "pull", host+"/kept:1"); err != nil {
+	if out, err := l.Run(t, "pull", host+"/kept:1"); err != nil {
 		t.Fatalf("larder pull: %v\n%s", err, out)
 	}
 	img := o.Push(t, "app:1", origin.RandomImage(4, 1<<20))
@@ -37,22 +38,22 @@ func TestServe_P1_KilledAtAnyMoment(t *testing.T) {
 		}
 		<-pulling
 		<-time.After(time.Duration(rand.IntN(300)) * time.Millisecond)
-		l.restart(t)
+		l.Restart(t)
 		clients.Wait()
 	}
 	o.Refuse()
 	l.pull(t, kept) // a finished image survives
 	o.Heal()
-	if out, err := l.run(t, "pull", host+"/app:1"); err != nil {
+	if out, err := l.Run(t, "pull", host+"/app:1"); err != nil {
 		t.Fatalf("larder pull: %v\n%s", err, out)
 	}
 	l.pull(t, img)
 }
 
 // pullUntilKilled reads a blob. It may be cut short, but where it ends well it must be right.
-func (l *larder) pullUntilKilled(t *testing.T, repository string, dgst digest.Digest, begun func()) {
+func (l larder) pullUntilKilled(t *testing.T, repository string, dgst digest.Digest, begun func()) {
 	defer begun()
-	resp, err := http.Get("http://" + l.addr + "/v2/" + host + "/" + repository + "/blobs/" + dgst.String())
+	resp, err := http.Get("http://" + l.Addr + "/v2/" + host + "/" + repository + "/blobs/" + dgst.String())
 	if err != nil {
 		return
 	}
@@ -68,26 +69,26 @@ func TestServe_P4_OneProcessOwnsTheFolder(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)
 	l := newLarder(t, o)
-	out, err := l.run(t, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+	out, err := l.Run(t, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 	if err == nil || !strings.Contains(out, "larder-data") {
 		t.Errorf("a second serve: got %v and %q, want an error that names the folder", err, out)
 	}
 	img := o.Push(t, "app:1", origin.RandomImage(2, 1<<14))
-	out, err = l.run(t, "pull", host+"/app:1")
+	out, err = l.Run(t, "pull", host+"/app:1")
 	if err != nil || !strings.Contains(out, img.Digest.String()) {
 		t.Fatalf("larder pull beside serve: %v\n%s", err, out)
 	}
 	o.Refuse()
 	l.pull(t, img)
 
-	l.kill()
+	l.Kill()
 	o.Heal()
 	alone := o.Push(t, "app:2", origin.RandomImage(2, 1<<14))
-	if out, err = l.run(t, "pull", host+"/app:2"); err != nil {
+	if out, err = l.Run(t, "pull", host+"/app:2"); err != nil {
 		t.Fatalf("larder pull alone: %v\n%s", err, out)
 	}
 	o.Refuse()
-	l.start(t)
+	l.Start(t)
 	l.pull(t, alone)
 }
 
@@ -95,7 +96,7 @@ func TestServe_PullTellsWhatWentWrong(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)
 	l := newLarder(t, o)
-	out, err := l.run(t, "pull", host+"/nothing:1")
+	out, err := l.Run(t, "pull", host+"/nothing:1")
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, host+"/nothing:1") {
 		t.Errorf("got %v and %q, want exit code 1 and the image's name", err, out)
@@ -109,16 +110,16 @@ func TestServe_ExitsAtOnceWithNoClientReading(t *testing.T) {
 	img := o.Push(t, "app:1", origin.RandomImage(1, 1<<12))
 	l.pull(t, img)
 	hang := o.Fail(origin.Manifests(), origin.Hang())
-	l.get(t, http.MethodHead, "/v2/"+host+"/app/manifests/1") // the check runs on
+	l.Get(t, http.MethodHead, "/v2/"+host+"/app/manifests/1") // the check runs on
 	hang.Await(t, 1)
 	start := time.Now()
-	if err := l.signal(t, syscall.SIGTERM); err != nil {
+	if err := l.Signal(t, syscall.SIGTERM); err != nil {
 		t.Errorf("larder ended with %v, want success", err)
 	}
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("larder took %s to end, want less than a second", took)
 	}
-	if _, err := os.Stat(l.dir + "/larder-data/larder.sock"); err == nil {
+	if _, err := os.Stat(l.Dir + "/larder-data/larder.sock"); err == nil {
 		t.Error("the socket is left behind")
 	}
 }
@@ -129,12 +130,12 @@ func TestServe_EditsTakeEffectWithoutARestart(t *testing.T) {
 	l := newLarder(t, o)
 	l.pull(t, o.Push(t, "app:1", origin.RandomImage(1, 1<<12)))
 	moved := o.Push(t, "app:1", origin.RandomImage(1, 1<<12))
-	l.write(t, "repositories/app.yaml", repositoryYAML("app", "0s"))
-	eventually(t, "the tag follows", func() bool { return l.digestOf(t, "app", "1") == moved.Digest.String() })
+	l.Write(t, "repositories/app.yaml", repositoryYAML("app", "0s"))
+	process.Eventually(t, "the tag follows", func() bool { return l.digestOf(t, "app", "1") == moved.Digest.String() })
 
-	l.write(t, "repositories/app.yaml", repositoryYAML("app", "soon"))
-	eventually(t, "the mistake is reported", func() bool {
-		said := l.log.String()
+	l.Write(t, "repositories/app.yaml", repositoryYAML("app", "soon"))
+	process.Eventually(t, "the mistake is reported", func() bool {
+		said := l.Said()
 		return strings.Contains(said, "app.yaml") && strings.Contains(said, "updateInterval")
 	})
 	again := o.Push(t, "app:1", origin.RandomImage(1, 1<<12))
@@ -148,16 +149,16 @@ func TestServe_ACachedImageIsMirrored(t *testing.T) {
 	o := origin.New(t)
 	img := o.Push(t, "app:1", origin.RandomIndex(2, 1<<12, "linux/amd64", "linux/arm64"))
 	l := newLarder(t, o)
-	l.write(t, "repositories/app.yaml", strings.Join([]string{
+	l.Write(t, "repositories/app.yaml", strings.Join([]string{
 		"apiVersion: larder.dev/v1alpha1", "kind: CachedImage", "metadata: {name: app}",
 		"spec: {sourceImage: '" + host + "/app:1'}",
 	}, "\n"))
 	for _, child := range img.Manifests {
 		for _, b := range child.Blobs {
-			eventually(t, "blob "+b.Digest.String(), func() bool { return o.BytesSent(b.Digest) == b.Size })
+			process.Eventually(t, "blob "+b.Digest.String(), func() bool { return o.BytesSent(b.Digest) == b.Size })
 		}
 	}
-	eventually(t, "the log says so", func() bool { return strings.Contains(l.log.String(), img.Digest.String()) })
+	process.Eventually(t, "the log says so", func() bool { return strings.Contains(l.Said(), img.Digest.String()) })
 	o.Refuse()
 	l.pull(t, img)
 }
@@ -169,8 +170,8 @@ func repositoryYAML(path, interval string) string {
 	}, "\n")
 }
 
-func (l *larder) digestOf(t *testing.T, repository, tag string) string {
+func (l larder) digestOf(t *testing.T, repository, tag string) string {
 	t.Helper()
-	resp, _ := l.get(t, http.MethodHead, "/v2/"+host+"/"+repository+"/manifests/"+tag)
+	resp, _ := l.Get(t, http.MethodHead, "/v2/"+host+"/"+repository+"/manifests/"+tag)
 	return resp.Header.Get("Docker-Content-Digest")
 }

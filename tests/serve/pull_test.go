@@ -15,12 +15,13 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/process"
 )
 
 // reference is how a client names an image of the origin at larder.
-func (l *larder) reference(t testing.TB, image string) name.Reference {
+func (l larder) reference(t testing.TB, image string) name.Reference {
 	t.Helper()
-	ref, err := name.ParseReference(l.addr + "/" + host + "/" + image)
+	ref, err := name.ParseReference(l.Addr + "/" + host + "/" + image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func (l *larder) reference(t testing.TB, image string) name.Reference {
 
 // pull pulls an image with everything that it names, through go-containerregistry, which verifies every digest, and compares the
 // manifests to the origin's bytes.
-func (l *larder) pull(t testing.TB, img origin.Image) {
+func (l larder) pull(t testing.TB, img origin.Image) {
 	t.Helper()
 	got, err := remote.Get(l.reference(t, img.Name()), remote.WithContext(t.Context()))
 	if err != nil {
@@ -96,7 +97,7 @@ func TestServe_EveryKindOfImageByteForByte(t *testing.T) {
 	}{
 		{"cold", func() {}},
 		{"warm", func() {}},
-		{"after a restart, with the origin down", func() { o.Refuse(); l.restart(t) }},
+		{"after a restart, with the origin down", func() { o.Refuse(); l.Restart(t) }},
 	} {
 		state.change()
 		for _, img := range images {
@@ -141,10 +142,10 @@ func TestServe_T6_TheAnswerSaysThatItIsStale(t *testing.T) {
 	l := newLarder(t, o, "updateInterval: 0s", "updateFilters: ['app:1$']")
 	o.Push(t, "app:other", origin.RandomImage(1, 1<<12))
 	l.pull(t, img)
-	l.get(t, http.MethodHead, "/v2/"+host+"/app/manifests/other")
+	l.Get(t, http.MethodHead, "/v2/"+host+"/app/manifests/other")
 	o.Refuse()
 	for tag, want := range map[string]string{"1": "larder; hit; detail=stale-unreachable", "other": "larder; hit"} {
-		resp, _ := l.get(t, http.MethodHead, "/v2/"+host+"/app/manifests/"+tag)
+		resp, _ := l.Get(t, http.MethodHead, "/v2/"+host+"/app/manifests/"+tag)
 		if got := resp.Header.Get("Cache-Status"); resp.StatusCode != http.StatusOK || got != want {
 			t.Errorf("tag %s: got status %d and Cache-Status %q, want 200 and %q", tag, resp.StatusCode, got, want)
 		}
@@ -159,15 +160,15 @@ func TestServe_MirrorFormNamesTheSameImage(t *testing.T) {
 	o := origin.New(t)
 	l := newLarder(t, o)
 	img := o.Push(t, "app:1", origin.RandomImage(1, 1<<12))
-	resp, body := l.get(t, http.MethodGet, "/v2/app/manifests/1?ns="+host)
+	resp, body := l.Get(t, http.MethodGet, "/v2/app/manifests/1?ns="+host)
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("OCI-Namespace") != host || digest.FromBytes(body) != img.Digest {
 		t.Errorf("got status %d, namespace %q and %d bytes", resp.StatusCode, resp.Header.Get("OCI-Namespace"), len(body))
 	}
-	resp, _ = l.get(t, http.MethodHead, "/v2/"+host+"/app/manifests/1")
+	resp, _ = l.Get(t, http.MethodHead, "/v2/"+host+"/app/manifests/1")
 	if got := resp.Header.Get("Cache-Status"); got != "larder; hit" {
 		t.Errorf("the path form: got Cache-Status %q, want a hit", got)
 	}
-	resp, _ = l.get(t, http.MethodGet, "/v2/app/manifests/1?ns=localhost:5000")
+	resp, _ = l.Get(t, http.MethodGet, "/v2/app/manifests/1?ns=localhost:5000")
 	if resp.StatusCode != http.StatusNotFound {
 		t.Errorf("another loopback namespace: got status %d, want 404", resp.StatusCode)
 	}
@@ -176,15 +177,12 @@ func TestServe_MirrorFormNamesTheSameImage(t *testing.T) {
 // TestServe_WithoutAConfiguration starts in an empty folder, with no file at all.
 func TestServe_WithoutAConfiguration(t *testing.T) {
 	t.Parallel()
-	l := &larder{dir: t.TempDir(), log: &log{}}
-	l.start(t)
-	t.Cleanup(l.kill)
-	if resp, _ := l.get(t, http.MethodGet, "/v2/"); resp.StatusCode != http.StatusOK {
+	l := process.NewUnconfigured(t)
+	if resp, _ := l.Get(t, http.MethodGet, "/v2/"); resp.StatusCode != http.StatusOK {
 		t.Errorf("got status %d, want 200", resp.StatusCode)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		health := &larder{addr: l.health}
-		resp, body := health.get(t, http.MethodGet, path)
+		resp, body := l.GetHealth(t, path)
 		if resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: got status %d, want 200", path, resp.StatusCode)
 		}
@@ -192,7 +190,7 @@ func TestServe_WithoutAConfiguration(t *testing.T) {
 			t.Error("the metrics do not hold larder_requests_total")
 		}
 	}
-	if _, err := os.Stat(l.dir + "/larder-data"); err != nil {
+	if _, err := os.Stat(l.Dir + "/larder-data"); err != nil {
 		t.Errorf("the default data folder: %v", err)
 	}
 }

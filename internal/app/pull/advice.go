@@ -15,12 +15,10 @@ func advice(ref imageref.Reference, err error) string {
 	if errors.Is(err, store.ErrNoRoom) {
 		return "make room on the disk of the data folder"
 	}
-	var answer *cache.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*cache.Error](err); ok {
 		return adviceFor(ref, answer)
 	}
-	var origin *upstream.Error
-	if errors.As(err, &origin) {
+	if origin, ok := errors.AsType[*upstream.Error](err); ok {
 		return adviceFor(ref, &cache.Error{Code: codeOf(origin.Reason), RetryAfter: origin.RetryAfter, Err: origin})
 	}
 	return ""

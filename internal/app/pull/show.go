@@ -57,6 +57,7 @@ func newBar(w io.Writer, ref imageref.Reference) *bar {
 		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetWidth(24),
+		progressbar.OptionSetSpinnerChangeInterval(0),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 	)}

@@ -11,7 +11,8 @@ import (
 // less often the more they are.
 const (
 	wakeInterval  = 5 * time.Millisecond
-	wakePerReader = 30 * time.Microsecond
+	wakePerReader = 100 * time.Microsecond
+	maxWake       = 50 * time.Millisecond
 )
 
 // progress is how far a transfer is. It holds the final byte back until the blob is verified, and wakes those who
@@ -100,7 +101,7 @@ func (p *progress) add(n int) {
 	if p.wake == nil || p.armed {
 		return
 	}
-	rest := wakeInterval + time.Duration(p.readers)*wakePerReader - time.Since(p.woken)
+	rest := min(wakeInterval+time.Duration(p.readers)*wakePerReader, maxWake) - time.Since(p.woken)
 	if rest <= 0 {
 		p.broadcast()
 		return

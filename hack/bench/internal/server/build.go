@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// registry is distribution's command.
+const registry = "github.com/distribution/distribution/v3/cmd/registry"
+
+// Build builds Larder from the tree and distribution from its module into dir, and looks for nginx.
+func Build(ctx context.Context, dir string) (Binaries, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("finding the benchmark itself: %w", err)
+	}
+	b := Binaries{Larder: filepath.Join(dir, "larder"), Distribution: filepath.Join(dir, "registry"), Self: self}
+	module, err := goCommand(ctx, "", "env", "GOMOD")
+	if err != nil {
+		return Binaries{}, err
+	}
+	here := filepath.Dir(module)
+	if _, err := goCommand(ctx, filepath.Join(here, "../.."), "build", "-o", b.Larder, "./cmd/larder"); err != nil {
+		return Binaries{}, err
+	}
+	if _, err := goCommand(ctx, here, "build", "-o", b.Distribution, registry); err != nil {
+		return Binaries{}, err
+	}
+	b.Nginx, err = exec.LookPath("nginx")
+	if err != nil && !errors.Is(err, exec.ErrNotFound) {
+		return Binaries{}, fmt.Errorf("looking for nginx: %w", err)
+	}
+	return b, nil
+}
+
+// Version returns which release of distribution is measured.
+func Version(ctx context.Context) (string, error) {
+	return goCommand(ctx, "", "list", "-m", "-f", "{{.Version}}", "github.com/distribution/distribution/v3")
+}
+
+func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, said.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -1,0 +1,139 @@
+package pull
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/opencontainers/go-digest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// answers is a cache in which each image has a result or an error.
+type answers map[string]any
+
+func (a answers) Mirror(ctx context.Context, ref imageref.Reference, _ []string, progress func(cache.Progress)) (cache.Mirrored, error) {
+	progress(cache.Progress{Done: 1, Total: 2})
+	switch answer := a[ref.String()].(type) {
+	case cache.Mirrored:
+		return answer, ctx.Err()
+	case error:
+		return cache.Mirrored{}, answer
+	default:
+		return cache.Mirrored{}, errors.New("not asked for")
+	}
+}
+
+func refs(t *testing.T, names ...string) []imageref.Reference {
+	t.Helper()
+	parsed, err := parseImages(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+var duration = regexp.MustCompile(`\d+\.\ds`)
+
+func TestJob_PlainOutput(t *testing.T) {
+	t.Parallel()
+	dgst := digest.FromString("index")
+	through := answers{
+		"docker.io/library/alpine:3.20": cache.Mirrored{Digest: dgst, Size: 12_345_678, Loaded: 5},
+		"reg.test/private:v1":           &cache.Error{Code: cache.CodeDenied, Err: errors.New("reg.test: 401 Unauthorized")},
+		"docker.io/library/none:latest": &cache.Error{Code: cache.CodeManifestUnknown, Err: errors.New("docker.io: 404 Not Found")},
+	}
+	var out bytes.Buffer
+	j := job{images: refs(t, "alpine:3.20", "reg.test/private:v1", "none"), out: &out}
+	err := j.run(t.Context(), through)
+	if err == nil || err.Error() != "2 of 3 images failed" {
+		t.Errorf("got error %v, want that 2 of 3 images failed", err)
+	}
+	want := "docker.io/library/alpine:3.20: 12.3 MB, digest " + dgst.String() + ", 0.0s\n" +
+		"reg.test/private:v1: reg.test: 401 Unauthorized\n" +
+		"  check the name; where the image is private, log in with docker login reg.test, or set credentialsFile for it in the configuration file\n" +
+		"docker.io/library/none:latest: docker.io: 404 Not Found\n" +
+		"  check the name and the tag: docker.io does not have it\n"
+	if diff := cmp.Diff(want, duration.ReplaceAllString(out.String(), "0.0s")); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
+
+func TestJob_OnATerminal(t *testing.T) {
+	t.Parallel()
+	through := answers{"docker.io/library/alpine:3.20": cache.Mirrored{Digest: digest.FromString("index"), Size: 1}}
+	var out bytes.Buffer
+	j := job{images: refs(t, "alpine:3.20"), out: &out, terminal: true}
+	if err := j.run(t.Context(), through); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\r") || !strings.HasSuffix(out.String(), "s\n") {
+		t.Errorf("output %q: want a bar that is drawn over, then the line", out.String())
+	}
+}
+
+func TestJob_Interrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	j := job{images: refs(t, "alpine:3.20", "nginx"), out: &bytes.Buffer{}}
+	through := answers{"docker.io/library/alpine:3.20": cache.Mirrored{}}
+	if err := j.run(ctx, through); err == nil || !strings.HasPrefix(err.Error(), "interrupted") {
+		t.Errorf("got %v, want that it was interrupted", err)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	ref := refs(t, "reg.test/app:v1")[0]
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"Rate limited, with a time": {&cache.Error{Code: cache.CodeTooManyRequests, RetryAfter: time.Minute, Err: errors.New("429")}, "try again in 1m0s"},
+		"Rate limited, without":     {&upstream.Error{Reason: upstream.RateLimited, Err: errors.New("429")}, "try again later"},
+		"The origin is away":        {&upstream.Error{Reason: upstream.Unreachable, Err: errors.New("refused")}, "check that reg.test can be reached"},
+		"The disk is full":          {store.ErrNoRoom, "make room"},
+		"Nobody knows":              {errors.New("else"), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := advice(ref, tt.err)
+			if !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+				t.Errorf("got %q, want it to begin with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckPlatforms(t *testing.T) {
+	t.Parallel()
+	for platform, good := range map[string]bool{
+		"linux/amd64": true, "linux/arm64/v8": true, "amd64": false, "linux/": false, "a/b/c/d": false, "": false,
+	} {
+		if err := checkPlatforms([]string{platform}); (err == nil) != good {
+			t.Errorf("checkPlatforms(%q) = %v, want good: %v", platform, err, good)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_999: "1.0 MB", 12_345_678: "12.3 MB", 5e9: "5.0 GB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
