@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/larder-dev/larder/internal/cache"
-	"github.com/larder-dev/larder/internal/httpx"
 	"math"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/httpx"
 )
 
 // The codes that only the wire has, beside those of package cache.
@@ -52,6 +53,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := h.wireError(err)
 	if seconds := retryAfter(e); seconds > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if r.Method == http.MethodHead { // only GET would find out what it has to say, and how long that is
+		w.Header()["Content-Type"] = inJSON
+		w.WriteHeader(e.Status)
+		return
 	}
 	httpx.WriteError(w, e.Status, string(e.Code), e.Error(), nil)
 }

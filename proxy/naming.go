@@ -1,12 +1,13 @@
 package proxy
 
 import (
-	"github.com/larder-dev/larder/internal/cache"
-	"github.com/larder-dev/larder/internal/imageref"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
 )
 
 // locate finds out which repository of which origin a request means, by either of the two namings.

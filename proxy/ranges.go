@@ -1,13 +1,14 @@
 package proxy
 
 import (
-	"github.com/larder-dev/larder/internal/cache"
-	"github.com/larder-dev/larder/internal/cache/fetch"
-	"github.com/larder-dev/larder/internal/httpx"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/httpx"
 )
 
 // requestedRange reads Range and If-Range. The zero Range, the whole, stands also for what RFC 9110 lets a server ignore: several
@@ -23,6 +24,9 @@ func requestedRange(header http.Header, etag string) fetch.Range {
 	rng, _ := parseRange(values[0])
 	return rng
 }
+
+// outsideAll is a range that no blob has.
+var outsideAll = fetch.Range{Partial: true, Start: math.MaxInt64 - 1, End: -1}
 
 // parseRange reads a single byte range; it says no to anything else.
 func parseRange(s string) (fetch.Range, bool) {
@@ -45,8 +49,11 @@ func parseRange(s string) (fetch.Range, bool) {
 		return fetch.Range{Partial: true, Start: start, End: -1}, true
 	}
 	end, ok := parseOffset(last)
-	if !ok || end < start {
+	switch {
+	case !ok:
 		return fetch.Range{}, false
+	case end < start: // RFC 9110 allows to refuse it, and the spec's conformance suite wants that
+		return outsideAll, true
 	}
 	return fetch.Range{Partial: true, Start: start, End: end + 1}, true
 }
@@ -56,8 +63,8 @@ func parseSuffix(s string) (fetch.Range, bool) {
 	switch {
 	case !ok:
 		return fetch.Range{}, false
-	case n == 0: // the last no bytes: well-formed, and outside every blob
-		return fetch.Range{Partial: true, Start: math.MaxInt64 - 1, End: -1}, true
+	case n == 0: // the last no bytes: well-formed
+		return outsideAll, true
 	default:
 		return fetch.Range{Partial: true, End: -1, Suffix: n}, true
 	}

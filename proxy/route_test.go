@@ -143,6 +143,7 @@ func TestHandler_Paths(t *testing.T) {
 		"Nothing, with a slash":               {"GET", "/v2/nginx/", 400, "NAME_INVALID"},
 		"The catalog":                         {"GET", "/v2/_catalog", 404, "UNSUPPORTED"},
 		"A push":                              {"PUT", "/v2/nginx/manifests/1.27", 405, "UNSUPPORTED"},
+		"A push under a malformed digest":     {"PUT", "/v2/nginx/manifests/sha256:totallywrong", 400, "DIGEST_INVALID"},
 		"An upload":                           {"POST", "/v2/nginx/blobs/uploads/", 405, "UNSUPPORTED"},
 		"A delete":                            {"DELETE", "/v2/nginx/manifests/" + manifestDigest.String(), 405, "UNSUPPORTED"},
 		"A method on the base":                {"OPTIONS", "/v2/", 405, "UNSUPPORTED"},

@@ -1,11 +1,12 @@
 package proxy
 
 import (
-	"github.com/larder-dev/larder/internal/cache"
-	"github.com/larder-dev/larder/internal/httpx"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/httpx"
 )
 
 // Shared values of Cache-Status (RFC 9211): nothing may write into these slices.

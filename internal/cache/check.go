@@ -50,7 +50,7 @@ var errLate = errors.New("the origin did not answer in time")
 // confirm runs the check that is due, or joins it, and waits as long as T6 allows. It returns nil once the check was answered, else why
 // the copy could not be confirmed; held back, that is at once. The error is the caller's own end.
 func (c *Cache) confirm(ctx context.Context, q question) (why error, err error) {
-	why, probe := c.holds.holding(q.subject, c.origin.Credential(q.repo))
+	probe, why := c.holds.holding(q.subject, c.origin.Credential(q.repo))
 	if why != nil {
 		if probe && c.joinCheck(q) == nil {
 			c.holds.probed(q.repo.Host)
@@ -129,8 +129,7 @@ func (c *Cache) checked(q question, err error, took time.Duration) {
 		return // counted by ask, which knows what the answer was
 	}
 	outcome := "error"
-	var up *upstream.Error
-	if errors.As(err, &up) {
+	if up, ok := errors.AsType[*upstream.Error](err); ok {
 		outcome = string(up.Reason)
 		if up.Timeout {
 			outcome = "timeout"

@@ -42,7 +42,7 @@ func newFixture(t *testing.T, opts ...origin.Option) *fixture {
 	t.Helper()
 	f := &fixture{origin: origin.New(t, opts...), policies: &policies{}, clock: newClock(), data: t.TempDir()}
 	f.options = Options{
-		Policies: f.policies, Now: f.clock.now, CheckTimeout: 300 * time.Millisecond,
+		Policies: f.policies, Now: f.clock.now, CheckTimeout: 20 * time.Second, // longer than any loaded machine needs
 		Log: testr.NewWithOptions(t, testr.Options{}),
 	}
 	f.start(t)
@@ -71,6 +71,13 @@ func (f *fixture) start(t *testing.T) {
 		f.Cache.Close()
 		client.Close()
 	})
+}
+
+// restartImpatient is restart with a check timeout that a test can wait for.
+func (f *fixture) restartImpatient(t *testing.T) {
+	t.Helper()
+	f.options.CheckTimeout = 300 * time.Millisecond
+	f.restart(t)
 }
 
 // restart is a new process on the same data.

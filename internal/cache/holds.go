@@ -49,7 +49,7 @@ func newHolds(now func() time.Time, m *metrics.Metrics) *holds {
 }
 
 // holding returns why s is not to be checked now, or nil; probe tells the caller to check all the same, in the background.
-func (h *holds) holding(s subject, credential string) (why error, probe bool) {
+func (h *holds) holding(s subject, credential string) (probe bool, why error) {
 	h.mu.Lock()
 	if b := h.breakers[s.repo.Host]; b != nil {
 		probe = !b.probing && !h.now().Before(b.until)
@@ -58,12 +58,12 @@ func (h *holds) holding(s subject, credential string) (why error, probe bool) {
 	}
 	h.mu.Unlock()
 	if why != nil {
-		return why, probe
+		return probe, why
 	}
 	if why = h.rates.get(account{s.repo.Host, credential}); why != nil {
-		return why, false
+		return false, why
 	}
-	return h.subjects.get(s), false
+	return false, h.subjects.get(s)
 }
 
 // open says whether the host's breaker is open.

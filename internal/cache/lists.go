@@ -69,11 +69,12 @@ func answerList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcom
 			return err != nil || c.due(now.CheckedAt, interval)
 		},
 		ask: func(ctx context.Context) error {
-			_, err := loadList(ctx, c, l)
-			if err == nil {
-				c.metrics.Checks.WithLabelValues("listed").Inc()
+			items, err := l.ask(ctx)
+			if err != nil {
+				return err
 			}
-			return err
+			c.metrics.Checks.WithLabelValues("listed").Inc()
+			return storeList(ctx, c, l, items)
 		},
 	})
 	if err != nil {
@@ -82,20 +83,25 @@ func answerList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcom
 	if why != nil {
 		return have.Items, c.stale(why), nil
 	}
-	fresh, err := readList[T](ctx, c, l)
-	if err != nil {
-		return have.Items, Outcome{Kind: Stale, Why: "error"}, nil
+	if have, err = readList[T](ctx, c, l); err != nil {
+		return missList(ctx, c, l) // lost in between
 	}
-	return fresh.Items, Outcome{Kind: Revalidated}, nil
+	return have.Items, Outcome{Kind: Revalidated}, nil
 }
 
 // missList asks for a list that is not stored. Where that fails, so does the answer: a cache must not say "none" by accident.
 func missList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcome, error) {
 	key := missKey{repo: l.subject.repo, what: l.document, name: l.subject.name}
 	v, led, err := c.share(ctx, key, func(ctx context.Context) (any, error) {
-		items, err := loadList(ctx, c, l)
+		items, err := l.ask(ctx)
 		c.holds.answered(l.subject, err)
-		return items, err
+		if err != nil {
+			return nil, err
+		}
+		if err := storeList(ctx, c, l, items); err != nil {
+			c.log.Error(err, "storing a list", "repository", l.subject.repo.String(), "reference", l.subject.name)
+		}
+		return items, nil
 	})
 	if err != nil {
 		return nil, Outcome{Kind: Miss}, answer(err, l.unknown)
@@ -103,20 +109,12 @@ func missList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, Outcome,
 	return v.([]T), missed(!led, led), nil
 }
 
-// loadList asks the origin for a list and stores it.
-func loadList[T any](ctx context.Context, c *Cache, l listing[T]) ([]T, error) {
-	items, err := l.ask(ctx)
-	if err != nil {
-		return nil, err
-	}
+func storeList[T any](ctx context.Context, c *Cache, l listing[T], items []T) error {
 	content, err := json.Marshal(list[T]{CheckedAt: c.now(), Items: items})
-	if err == nil {
-		err = c.store.PutDocument(ctx, l.subject.repo, l.document, content)
-	}
 	if err != nil {
-		c.log.Error(err, "storing a list", "repository", l.subject.repo.String(), "reference", l.subject.name)
+		return fmt.Errorf("writing %s of %s: %w", l.document, l.subject.repo, err)
 	}
-	return items, nil
+	return c.store.PutDocument(ctx, l.subject.repo, l.document, content)
 }
 
 func readList[T any](ctx context.Context, c *Cache, l listing[T]) (list[T], error) {

@@ -31,12 +31,11 @@ func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, out
 	if outcome.Kind != Stale && c.delivers(ctx, key, *gap) {
 		return desc, outcome, nil
 	}
-	complete, err := c.store.LinkedManifest(ctx, key.repo, rec.Complete)
-	if err != nil {
-		return desc, outcome, nil // the old one is lost: the new one is all there is
+	if complete, err := c.store.LinkedManifest(ctx, key.repo, rec.Complete); err == nil {
+		c.metrics.StaleAnswers.WithLabelValues("incomplete").Inc()
+		return complete, Outcome{Kind: Stale, Why: "incomplete"}, nil
 	}
-	c.metrics.StaleAnswers.WithLabelValues("incomplete").Inc()
-	return complete, Outcome{Kind: Stale, Why: "incomplete"}, nil
+	return desc, outcome, nil // the old one is lost: the new one is all there is
 }
 
 // markComplete notes that a tag's revision is stored whole.

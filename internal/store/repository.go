@@ -52,9 +52,8 @@ func (s *Store) folders(ctx context.Context, folder string) ([]string, error) {
 }
 
 func visit(name string, fn func(imageref.Repository) error) error {
-	repo, err := imageref.ParsePath(name)
-	if err != nil || repo.Encode() != name {
-		return nil
+	if repo, err := imageref.ParsePath(name); err == nil && repo.Encode() == name {
+		return fn(repo)
 	}
-	return fn(repo)
+	return nil // another registry's: no name that Larder gives
 }

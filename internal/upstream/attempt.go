@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -170,10 +171,8 @@ func (a *attempt) count(kind string, req *http.Request) (*http.Response, error) 
 
 // expect checks that an answer has one of the statuses, and its body as it is; else it closes the body.
 func (a *attempt) expect(resp *http.Response, statuses ...int) error {
-	for _, status := range statuses {
-		if resp.StatusCode == status {
-			return a.unencoded(resp)
-		}
+	if slices.Contains(statuses, resp.StatusCode) {
+		return a.unencoded(resp)
 	}
 	e := statusFault(resp)
 	e.elsewhere = !sameOrigin(resp.Request.URL, a.endpoint.base)

@@ -53,7 +53,7 @@ func TestBlob_PartialAnswers(t *testing.T) {
 			}))
 			b, err := newClient(t, at("reg.test", s.URL)).Blob(t.Context(), app("reg.test"), digest.FromString("x"), tt.offset, tt.length)
 			if tt.reason != "" {
-				wantError(t, err, tt.reason)
+				_ = wantError(t, err, tt.reason)
 				return
 			}
 			must(t, err)
@@ -130,7 +130,7 @@ func TestBlob_OldAndBrokenHTTP(t *testing.T) {
 			c := newClient(t, at("reg.test", serveRaw(t, tt.answer)))
 			b, err := c.Blob(t.Context(), app("reg.test"), digest.FromString("x"), 0, -1)
 			if tt.open != "" {
-				wantError(t, err, tt.open)
+				_ = wantError(t, err, tt.open)
 				return
 			}
 			must(t, err)
@@ -176,7 +176,7 @@ func TestBlob_RangesThatCannotBeAskedFor(t *testing.T) {
 	c := newClient(t)
 	for _, r := range [][2]int64{{-1, -1}, {0, 0}} {
 		_, err := c.Blob(t.Context(), app("reg.test"), digest.FromString("x"), r[0], r[1])
-		wantError(t, err, Invalid)
+		_ = wantError(t, err, Invalid)
 	}
 }
 

@@ -55,12 +55,10 @@ func fault(reason Reason, format string, args ...any) *Error {
 
 // transportFault classifies the error of a request that got no complete answer.
 func transportFault(req *http.Request, err error) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		return fault(Refused, "%s: %w", describe(req), refused)
 	}
 	e := fault(Unreachable, "%s: %w", describe(req), bare(err))

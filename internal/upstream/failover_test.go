@@ -174,7 +174,7 @@ func TestReferrers_D2_OnlyNotFoundTwiceIsEmpty(t *testing.T) {
 			s := serve(t, tt.h)
 			got, err := newClient(t, at("reg.test", s.URL)).Referrers(t.Context(), app("reg.test"), digest.FromString("x"))
 			if tt.reason != "" {
-				wantError(t, err, tt.reason)
+				_ = wantError(t, err, tt.reason)
 				return
 			}
 			if must(t, err); got == nil || len(got) != 0 {

@@ -100,7 +100,7 @@ func noHead(resp *http.Response) bool {
 }
 
 func (a *attempt) getManifest(ctx context.Context, reference string) (*Manifest, error) {
-	body, resp, err := a.document(ctx, a.manifestCall(http.MethodGet, reference), MaxManifestSize)
+	body, resp, err := a.document(ctx, a.manifestCall(http.MethodGet, reference), MaxManifestSize) //nolint:bodyclose // document has closed it
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func TestManifest_WrongAnswers(t *testing.T) {
 			m := metrics.New(prometheus.NewRegistry())
 			c := newClientWith(t, Options{Registries: []Registry{at("reg.test", s.URL)}, Metrics: m})
 			_, err := c.Manifest(t.Context(), app("reg.test"), tt.reference)
-			wantError(t, err, tt.reason)
+			_ = wantError(t, err, tt.reason)
 			if got := testutil.ToFloat64(m.DigestMismatches.WithLabelValues("reg.test")); got != tt.mismatches {
 				t.Errorf("%g mismatches counted, want %g", got, tt.mismatches)
 			}

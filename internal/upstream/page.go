@@ -16,7 +16,7 @@ const (
 // pages gets a list page by page and hands each body to add until there is no next page.
 func (a *attempt) pages(ctx context.Context, c call, limit int64, add func(*http.Response, []byte) error) error {
 	for n := range maxPages {
-		body, resp, err := a.document(ctx, c, limit)
+		body, resp, err := a.document(ctx, c, limit) //nolint:bodyclose // document has closed it
 		if n > 0 && reason(err) == NotFound {
 			return fault(Invalid, "a page that the page before names: %w", errors.Unwrap(err)) // the list itself was found
 		}

@@ -154,7 +154,7 @@ func TestError_TellsNeitherQueryNorCredentials(t *testing.T) {
 
 func TestError_OriginMessageIsCutAndCleaned(t *testing.T) {
 	t.Parallel()
-	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	origin := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		fmt.Fprintf(w, `{"errors":[{"code":"ODD","message":"see http://x/?sig=s3cret \u001b[31m%s"}]}`, strings.Repeat("é", 300))
 	})

@@ -132,8 +132,7 @@ func newBearer(token *transport.Token, scopes []string, asked time.Time) *author
 
 // tokenFault words the failure of a token service anew: the library's own words quote answers, and those hold tokens.
 func tokenFault(realm *url.URL, err error) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	if ctxErr := bare(err); isTimeout(err) || errors.Is(err, context.Canceled) {

@@ -235,10 +235,10 @@ func TestToken_FailureIsClassified(t *testing.T) {
 		status int
 		retry  time.Duration
 	}{
-		{"Wrong password", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, 401) }, Denied, 401, 0},
-		{"Forbidden", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, 403) }, Denied, 403, 0},
+		{"Wrong password", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusUnauthorized) }, Denied, 401, 0},
+		{"Forbidden", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusForbidden) }, Denied, 403, 0},
 		{"Not found is not the image", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, 404) }, Invalid, 404, 0},
-		{"Server error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, 503) }, Unreachable, 503, 0},
+		{"Server error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusServiceUnavailable) }, Unreachable, 503, 0},
 		{"Rate limit", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "7")
 			w.WriteHeader(429)
@@ -248,7 +248,7 @@ func TestToken_FailureIsClassified(t *testing.T) {
 		{"Not JSON", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `s3cret-token`) }, Invalid, 0, 0},
 		{"A token that is not accepted", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, secret) }, Denied, 401, 0},
 		{"A redirect to cloud metadata", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://169.254.169.254/?token=s3cret-token", 302)
+			http.Redirect(w, r, "http://169.254.169.254/?token=s3cret-token", http.StatusFound)
 		}, Refused, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -95,8 +95,7 @@ func TestTrust_NameThatResolvesToLoopbackIsRefused(t *testing.T) {
 	must(t, err)
 	g := &guard{self: nobody, proxies: &sync.Map{}}
 	conn, err := g.dial(t.Context(), "tcp", "localhost:"+port)
-	var refused *refusal
-	if !errors.As(err, &refused) {
+	if _, ok := errors.AsType[*refusal](err); !ok {
 		t.Errorf("got %v, %v, want a refusal", conn, err)
 	}
 }

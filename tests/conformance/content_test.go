@@ -50,10 +50,10 @@ func newContent(t *testing.T, opts ...origin.Option) *content {
 	}
 	c.second = o.Push(t, repository, origin.RandomImage(1, 2048))
 	for name, content := range map[string]remote.Taggable{
-		"docker": origin.RandomDockerImage(1, 2048),
-		"index":  origin.RandomIndex(1, 2048, "linux/amd64", "linux/arm64"),
-		"list":   origin.RandomDockerList(1, 2048, "linux/amd64", "linux/arm/v7"),
-		"nested": mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: origin.RandomIndex(1, 2048, "linux/s390x")}),
+		"schema2": origin.RandomDockerImage(1, 2048),
+		"index":   origin.RandomIndex(1, 2048, "linux/amd64", "linux/arm64"),
+		"list":    origin.RandomDockerList(1, 2048, "linux/amd64", "linux/arm/v7"),
+		"nested":  mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: origin.RandomIndex(1, 2048, "linux/s390x")}),
 	} {
 		c.others = append(c.others, o.Push(t, repository+":"+name, content))
 	}
@@ -65,31 +65,29 @@ func newContent(t *testing.T, opts ...origin.Option) *content {
 // refer pushes what refers to the image, and to a subject that is not there.
 func (c *content) refer(t *testing.T) {
 	for _, artifactType := range []string{typeA, typeA, typeB, typeB} {
-		c.referrers = append(c.referrers, c.origin.Push(t, repository, artifact(c.image, artifactType)))
+		c.referrers = append(c.referrers, c.origin.Push(t, repository, artifact(t, c.image, artifactType)))
 	}
-	index := mutate.Subject(annotated(empty.Index), descriptorOf(t, c.image.Descriptor)).(v1.ImageIndex)
-	c.referrers = append(c.referrers, c.origin.Push(t, repository, index))
+	c.referrers = append(c.referrers, c.origin.Push(t, repository, refer(t, empty.Index, c.image)))
 	subject := origin.Image{Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: c.missing, Size: 123}}
-	c.lone = c.origin.Push(t, repository, artifact(subject, typeB))
+	c.lone = c.origin.Push(t, repository, artifact(t, subject, typeB))
 }
 
-// artifact has one annotation, which the suite looks for in the list. It is empty because in its read-only mode the suite
-// does not know another.
-func artifact(subject origin.Image, artifactType string) v1.Image {
-	return annotated(origin.Artifact(subject, artifactType)).(v1.Image)
-}
-
-func annotated(of partial.WithRawManifest) partial.WithRawManifest {
-	return mutate.Annotations(of, map[string]string{annotation: ""})
-}
-
-func descriptorOf(t *testing.T, d ocispec.Descriptor) v1.Descriptor {
+func artifact(t *testing.T, subject origin.Image, artifactType string) remote.Taggable {
 	t.Helper()
-	hash, err := v1.NewHash(d.Digest.String())
+	return refer(t, origin.Artifact(subject, artifactType), subject)
+}
+
+// refer gives content a subject and one annotation, which the suite looks for in the list. It is empty because in its
+// read-only mode the suite does not know another.
+func refer(t *testing.T, content partial.WithRawManifest, subject origin.Image) remote.Taggable {
+	t.Helper()
+	hash, err := v1.NewHash(subject.Digest.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v1.Descriptor{MediaType: types.MediaType(d.MediaType), Size: d.Size, Digest: hash}
+	return mutate.Subject(mutate.Annotations(content, map[string]string{annotation: ""}), v1.Descriptor{
+		MediaType: types.MediaType(subject.MediaType), Size: subject.Size, Digest: hash,
+	})
 }
 
 func withLayers(t *testing.T, img v1.Image, layers ...[]byte) v1.Image {
@@ -126,10 +124,11 @@ func flatten(img origin.Image) []origin.Image {
 func (c *content) originTags(t *testing.T) []string {
 	t.Helper()
 	var list struct{ Tags []string }
-	ask(t, c.origin.URL(), "GET", "/v2/"+repository+"/tags/list").into(t, &list)
+	a := ask(t, c.origin.URL(), "GET", "/v2/"+repository+"/tags/list")
+	a.into(t, &list)
 	c.origin.Forget()
 	if len(list.Tags) < 9 {
-		t.Fatalf("the origin has the tags %q, too few", list.Tags)
+		t.Fatalf("the origin has the tags %q, too few: %s", list.Tags, oneLine(a.body))
 	}
 	return list.Tags
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/larder-dev/larder/tests/origin"
@@ -53,10 +54,19 @@ func (s *site) inEveryState(t *testing.T, test func(*testing.T, state)) {
 	for i, st := range states {
 		st.change(s.origin)
 		if i > 0 {
-			s.larder.Restart(t)
+			s.restart(t)
 		}
 		t.Run(st.name, func(t *testing.T) { test(t, st) })
 	}
+}
+
+// restart lets the process end in its own time: what clients have may still be on its way to the disk.
+func (s *site) restart(t *testing.T) {
+	t.Helper()
+	if err := s.larder.Signal(t, syscall.SIGTERM); err != nil {
+		t.Fatalf("larder ended with %v", err)
+	}
+	s.larder.Start(t)
 }
 
 // everyTagChecked makes each request for a tag ask the origin: the worst case for an origin that fails.

@@ -60,7 +60,7 @@ func New(t testing.TB, o *origin.Origin, config ...string) *Larder {
 	t.Helper()
 	l := bare(t)
 	lines := append([]string{
-		"registries:", "- host: " + Host, "  endpoints: [" + o.URL() + "]", "checkTimeout: 500ms",
+		"registries:", "- host: " + Host, "  endpoints: [" + o.URL() + "]", "checkTimeout: 2s",
 	}, config...)
 	l.Write(t, "larder.yaml", strings.Join(lines, "\n"))
 	l.Write(t, "repositories/none.yaml", "")
@@ -208,4 +208,13 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("waited in vain for: %s", what)
 		}
 	}
+}
+
+// Settle waits until no fetch runs: what clients have read to the end is then committed.
+func (l *Larder) Settle(t testing.TB) {
+	t.Helper()
+	Eventually(t, "every fetch to end", func() bool {
+		_, body := l.GetHealth(t, "/metrics")
+		return strings.Contains(string(body), "\nlarder_fetches_running 0\n")
+	})
 }

@@ -97,7 +97,7 @@ func TestServe_EveryKindOfImageByteForByte(t *testing.T) {
 	}{
 		{"cold", func() {}},
 		{"warm", func() {}},
-		{"after a restart, with the origin down", func() { o.Refuse(); l.Restart(t) }},
+		{"after a restart, with the origin down", func() { l.Settle(t); o.Refuse(); l.Restart(t) }},
 	} {
 		state.change()
 		for _, img := range images {

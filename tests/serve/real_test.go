@@ -12,12 +12,13 @@ import (
 func TestServe_RealImage(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t, origin.OnDisk())
-	img := origin.RealImage(t, o)
+	img := o.RealImage(t, "debian:12")
 	l := newLarder(t, o)
 	for _, down := range []bool{false, true} {
 		if down {
+			l.Settle(t)
 			o.Refuse()
-			l.restart(t)
+			l.Restart(t)
 		}
 		idx, err := remote.Index(l.reference(t, img.Name()), remote.WithContext(t.Context()))
 		if err != nil {
@@ -29,4 +30,3 @@ func TestServe_RealImage(t *testing.T) {
 		l.pull(t, img)
 	}
 }
-

@@ -61,6 +61,7 @@ func TestBlob_B1_OneTransferForManyReaders(t *testing.T) {
 	if started.Load() > 1 || started.Load()+joined.Load() != readers {
 		t.Errorf("%d readers started a fetch and %d joined one", started.Load(), joined.Load())
 	}
+	s.Close() // waits for the handlers
 	if n := value(t, r.metrics.FetchReaders); n != 0 {
 		t.Errorf("%v readers are still counted", n)
 	}

@@ -33,8 +33,7 @@ func (s *source) resume(ctx context.Context) error {
 // pause is how long to wait before the next attempt.
 func (s *source) pause() time.Duration {
 	d := s.m.pauses[s.barren]
-	var up *upstream.Error
-	if errors.As(s.broken, &up) {
+	if up, ok := errors.AsType[*upstream.Error](s.broken); ok {
 		d = max(d, min(up.RetryAfter, maxRetryAfter))
 	}
 	return d

@@ -2,7 +2,6 @@ module github.com/larder-dev/larder/tests/crash/powercut
 
 go 1.26.0
 
-require (
-	github.com/hanwen/go-fuse/v2 v2.12.1 // indirect
-	golang.org/x/sys v0.28.0 // indirect
-)
+require github.com/hanwen/go-fuse/v2 v2.12.1
+
+require golang.org/x/sys v0.28.0 // indirect

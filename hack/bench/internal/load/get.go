@@ -67,6 +67,7 @@ func do(ctx context.Context, method, url string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept", content.ManifestType) // distribution wants to be asked for OCI
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err

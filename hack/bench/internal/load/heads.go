@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/larder-dev/larder/hack/bench/internal/content"
 )
 
 // Latencies are how long the answers took, in ascending order.
@@ -83,7 +85,7 @@ func newAsker(h Head) (*asker, error) {
 	}
 	return &asker{
 		want: expect(h), server: server, epoll: epoll, conns: map[int32]*asking{}, events: make([]unix.EpollEvent, 64),
-		request: fmt.Appendf(nil, "HEAD %s HTTP/1.1\r\nHost: %s\r\n\r\n", h.Path, h.Address),
+		request: fmt.Appendf(nil, "HEAD %s HTTP/1.1\r\nHost: %s\r\nAccept: %s\r\n\r\n", h.Path, h.Address, content.ManifestType),
 		took:    make(Latencies, 0, 1<<20),
 	}, nil
 }

@@ -19,10 +19,10 @@ type Report struct {
 
 // Machine is where it ran.
 type Machine struct {
-	CPU, Kernel, Go      string
-	Cores                int
-	LoadBefore           string // load average over 1 min
-	Distribution, Larder string // versions
+	CPU, Kernel, Go string
+	Cores           int
+	LoadBefore      string // load average over 1 min
+	Distribution    string // its version
 }
 
 // Row is a row of the table of targets, or one beside them.

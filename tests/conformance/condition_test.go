@@ -1,0 +1,96 @@
+package conformance
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// conditions are what a client makes of an entity tag that it has: TAG stands for the right one.
+var conditions = map[string]struct {
+	header []string
+	status int // for content with that tag
+}{
+	"The same":             {[]string{"If-None-Match", "TAG"}, 304},
+	"The same, weak":       {[]string{"If-None-Match", "W/TAG"}, 304},
+	"Any":                  {[]string{"If-None-Match", "*"}, 304},
+	"In a list":            {[]string{"If-None-Match", `"x", TAG, W/"y"`}, 304},
+	"In a list, weak":      {[]string{"If-None-Match", `"x",W/TAG`}, 304},
+	"In a second line":     {[]string{"If-None-Match", `"x"`, "If-None-Match", "TAG"}, 304},
+	"Another":              {[]string{"If-None-Match", `"x"`}, 200},
+	"Without quotes":       {[]string{"If-None-Match", "BARE"}, 200},
+	"Empty":                {[]string{"If-None-Match", ""}, 200},
+	"A range of the same":  {[]string{"If-Range", "TAG", "Range", "bytes=1-5"}, 206},
+	"A range of a weak":    {[]string{"If-Range", "W/TAG", "Range", "bytes=1-5"}, 200},
+	"A range of another":   {[]string{"If-Range", `"x"`, "Range", "bytes=1-5"}, 200},
+	"A range by date":      {[]string{"If-Range", "Sat, 29 Oct 1994 19:43:31 GMT", "Range", "bytes=1-5"}, 200},
+	"Before a range":       {[]string{"If-None-Match", "TAG", "Range", "bytes=1-5"}, 304},
+	"Another with a range": {[]string{"If-None-Match", `"x"`, "Range", "bytes=1-5"}, 206},
+}
+
+func TestConformance_Conditions(t *testing.T) {
+	t.Parallel()
+	c := newContent(t)
+	t.Run("cold, each alone", func(t *testing.T) {
+		for name, cond := range conditions {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				for _, path := range []string{"blobs/{config}", "manifests/{manifest}"} {
+					tag := c.fill(path[strings.Index(path, "{"):])
+					got := newSite(t, c).ask(t, "GET", in(path), withTag(cond.header, tag)...).want(t, cond.status)
+					if etag := got.Header.Get("Etag"); etag != `"`+tag+`"` {
+						t.Errorf("%s: got ETag %q", got.what, etag)
+					}
+				}
+			})
+		}
+	})
+	s := newSite(t, c, everyTagChecked)
+	s.inEveryState(t, func(t *testing.T, _ state) {
+		for _, path := range []string{"blobs/{config}", "manifests/{manifest}", "manifests/{tag}", "tags/list", "referrers/{manifest}"} {
+			plain := s.ask(t, "GET", in(path)).want(t, 200)
+			for name, cond := range conditions {
+				t.Run(name+", "+path, func(t *testing.T) { s.conditional(t, in(path), plain, cond.header, cond.status) })
+			}
+		}
+	})
+}
+
+func withTag(header []string, tag string) []string {
+	filled := make([]string, len(header))
+	for i, value := range header {
+		filled[i] = strings.NewReplacer("TAG", `"`+tag+`"`, "BARE", tag).Replace(value)
+	}
+	return filled
+}
+
+func (s *site) conditional(t *testing.T, path string, plain answer, header []string, status int) {
+	header = withTag(header, strings.Trim(plain.Header.Get("Etag"), `"`))
+	got := s.ask(t, "GET", path, header...).want(t, status)
+	for _, name := range []string{"Etag", "Docker-Content-Digest"} {
+		if got.Header.Get(name) != plain.Header.Get(name) {
+			t.Errorf("%s: got %s %q, without the condition %q", got.what, name, got.Header.Get(name), plain.Header.Get(name))
+		}
+	}
+	switch status {
+	case 200:
+		if !bytes.Equal(got.body, plain.body) {
+			t.Errorf("%s: got %d bytes, not the whole", got.what, len(got.body))
+		}
+	case 206:
+		got.partOf(t, plain.body, 1, 6)
+	}
+	head := s.ask(t, "HEAD", path, header...)
+	if want := min(status, 304); head.StatusCode != want && !(status == 206 && head.StatusCode == 200) {
+		t.Errorf("%s: got status %d, GET has %d", head.what, head.StatusCode, status)
+	}
+}
+
+// TestConformance_NoConditionOnWhatIsMissing holds that "*" matches nothing where there is nothing.
+func TestConformance_NoConditionOnWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newContent(t))
+	for _, path := range []string{"blobs/{unknown}", "manifests/{unknown}", "manifests/{unknown-tag}"} {
+		s.ask(t, "GET", in(path), "If-None-Match", "*").want(t, 404)
+	}
+}

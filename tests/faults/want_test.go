@@ -1,0 +1,88 @@
+package faults
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// want is what becomes of a request that a fault strikes.
+type want struct {
+	name   string
+	status int
+	code   string // of the error body
+	why    string // the reason in Cache-Status of a stale answer
+	broken bool   // the connection breaks before the last byte
+	later  bool   // first stale, and the new one once the check that runs on is answered
+}
+
+var (
+	// whole is the origin's content, as if nothing had been.
+	whole = want{name: "whole", status: http.StatusOK}
+	// brokenOff is an answer whose client sees that it is not complete.
+	brokenOff = want{name: "broken off", status: http.StatusOK, broken: true}
+
+	badGateway = want{name: "502", status: http.StatusBadGateway, code: "UNAVAILABLE"}
+	timedOut   = want{name: "504", status: http.StatusGatewayTimeout, code: "UNAVAILABLE"}
+	limited    = want{name: "429", status: http.StatusTooManyRequests, code: "TOOMANYREQUESTS"}
+	denied     = want{name: "403", status: http.StatusForbidden, code: "DENIED"}
+	unknown    = want{name: "404", status: http.StatusNotFound}
+)
+
+// stale is the stored copy, with the reason.
+func stale(why string) want { return want{name: "stale-" + why, status: http.StatusOK, why: why} }
+
+// late is the stored copy while the check takes too long, and what it brings when it is answered at last.
+var late = want{name: "stale-timeout, then whole", status: http.StatusOK, why: "timeout", later: true}
+
+func (w want) isWhole() bool { return w == whole }
+
+// check holds an answer to the request for content of the digest dgst.
+func (w want) check(t *testing.T, a answer, dgst digest.Digest) {
+	t.Helper()
+	switch {
+	case a.status != w.status:
+		t.Errorf("want %s, got %v", w.name, a)
+	case w.broken:
+		if a.err == nil {
+			t.Errorf("want %s, got all of %v", w.name, a)
+		}
+	case w.status == http.StatusOK:
+		if !a.holds(dgst) {
+			t.Errorf("want %s and %s, got %v", w.name, dgst, a)
+		}
+		w.checkStale(t, a)
+	default:
+		w.checkRefusal(t, a)
+	}
+}
+
+// checkStale holds an answer to what it says of its freshness.
+func (w want) checkStale(t *testing.T, a answer) {
+	t.Helper()
+	status, warning := a.header.Get("Cache-Status"), a.header.Get("Warning")
+	if w.why == "" {
+		if warning != "" {
+			t.Errorf("want %s, got %v with the warning %q", w.name, a, warning)
+		}
+		return
+	}
+	if status != "larder; hit; detail=stale-"+w.why || warning != `299 - "stale: `+w.why+`"` {
+		t.Errorf("want %s, got %v with the warning %q", w.name, a, warning)
+	}
+}
+
+var unknownCodes = []string{"MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NAME_UNKNOWN"}
+
+func (w want) checkRefusal(t *testing.T, a answer) {
+	t.Helper()
+	code := a.code()
+	if w.status == http.StatusNotFound && slices.Contains(unknownCodes, code) {
+		return
+	}
+	if a.err != nil || code == "" || code != w.code {
+		t.Errorf("want %s with code %q, got %v", w.name, w.code, a)
+	}
+}
