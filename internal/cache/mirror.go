@@ -62,7 +62,7 @@ func (c *Cache) Mirror(ctx context.Context, ref imageref.Reference, platforms []
 	if err == nil && ref.Digest == "" {
 		c.markComplete(ctx, tagKey{ref.Repository, ref.Tag}, desc.Digest)
 	}
-	return out, err
+	return out, answer(err, CodeBlobUnknown)
 }
 
 // mirrorTree brings in all that desc needs. It goes on where one part fails, and tells all that failed.

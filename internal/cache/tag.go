@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -72,8 +73,11 @@ func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.Ta
 	l.Lock()
 	defer l.Unlock()
 	st, err := c.loadTag(ctx, key)
-	if err != nil {
-		st = &tagState{} // none, or one that cannot be read: written anew
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		st = &tagState{}
+	case err != nil:
+		return err
 	}
 	var rec store.TagRecord
 	if old := st.rec.Load(); old != nil {

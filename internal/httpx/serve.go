@@ -88,7 +88,9 @@ func (s *server) shutDown(served <-chan error) error {
 	case <-gone:
 		return nil
 	case <-time.After(s.drain):
-		s.log.Info("breaking off requests that did not end in time", "requests", s.conns.count(), "drain", s.drain)
+		if n := s.conns.count(); n > 0 {
+			s.log.Info("breaking off requests that did not end in time", "requests", n, "drain", s.drain)
+		}
 		return s.abort(gone)
 	}
 }

@@ -11,10 +11,20 @@ const (
 	kindCachedImage = "CachedImage"
 )
 
-// CheckRepository returns what is wrong with a Repository by itself: what its schema refuses, and a name that is none.
-func CheckRepository(object *v1alpha1.Repository) field.ErrorList {
-	_, errs := parseRepository(object)
-	return errs
+// CheckRepository returns what is wrong with a Repository: what its schema refuses, a name that is none, and what does not fit the
+// defaults that it inherits. It is blind to other objects, and to mistakes in the defaults themselves.
+func CheckRepository(object *v1alpha1.Repository, defaults Defaults) field.ErrorList {
+	if _, errs := parseRepository(object); len(errs) > 0 {
+		return errs
+	}
+	inherited, err := newDefaultRule(defaults)
+	if err != nil {
+		inherited = rule{}
+	}
+	if _, invalid := newRule(&object.Spec, &inherited); invalid != nil {
+		return field.ErrorList{invalid}
+	}
+	return nil
 }
 
 // CheckCachedImage returns what is wrong with a CachedImage by itself: what its schema refuses, and an image that is none.

@@ -37,6 +37,7 @@ type content struct {
 	lone      origin.Image  // refers to missing
 	others    []origin.Image
 	tags      []string
+	called    []string // names and what they stand for, in turn: see fill
 }
 
 func newContent(t *testing.T, opts ...origin.Option) *content {
@@ -59,6 +60,12 @@ func newContent(t *testing.T, opts ...origin.Option) *content {
 	}
 	c.refer(t)
 	c.tags = c.originTags(t)
+	blobs := c.image.Blobs
+	c.called = []string{
+		"{tag}", tag, "{manifest}", c.image.Digest.String(), "{second}", c.second.Digest.String(), "{missing}", c.missing.String(),
+		"{config}", blobs[0].Digest.String(), "{blob}", blobs[1].Digest.String(),
+		"{empty}", blobs[2].Digest.String(), "{json}", blobs[3].Digest.String(),
+	}
 	return c
 }
 
@@ -133,14 +140,9 @@ func (c *content) originTags(t *testing.T) []string {
 	return list.Tags
 }
 
-// fill replaces the names of things in a path: {tag}, {manifest}, {second}, {blob}, {empty}, {json}, {missing}; {unknown} and
-// {unknown-tag} are others each time.
+// fill replaces the names of things in a path: those of called, and {unknown} and {unknown-tag}, which are others each time.
 func (c *content) fill(path string) string {
-	layers := c.image.Blobs[1:]
-	return strings.NewReplacer(
-		"{tag}", tag, "{manifest}", c.image.Digest.String(), "{second}", c.second.Digest.String(),
-		"{config}", c.image.Blobs[0].Digest.String(), "{blob}", layers[0].Digest.String(),
-		"{empty}", layers[1].Digest.String(), "{json}", layers[2].Digest.String(), "{missing}", c.missing.String(),
-		"{unknown}", digest.FromString(rand.Text()).String(), "{unknown-tag}", "missing-"+strings.ToLower(rand.Text()),
-	).Replace(path)
+	return strings.NewReplacer(append([]string{
+		"{unknown}", digest.FromString(rand.Text()).String(), "{unknown-tag}", "missing-" + strings.ToLower(rand.Text()),
+	}, c.called...)...).Replace(path)
 }

@@ -151,9 +151,11 @@ func (s *site) inParts(t *testing.T, layer ocispec.Descriptor, n int64) {
 	for i := range n {
 		start, end := layer.Size*i/n, layer.Size*(i+1)/n
 		clients.Go(func() {
-			got := s.ask(t, "GET", blobPath(layer.Digest), "Range", fmt.Sprintf("bytes=%d-%d", start, end-1))
-			if got.StatusCode != 206 || int64(len(got.body)) != end-start {
-				t.Errorf("part %d to %d: got status %d and %d bytes", start, end, got.StatusCode, len(got.body))
+			part := fmt.Sprintf("bytes=%d-%d", start, end-1)
+			got, err := exchange(t.Context(), "http://"+s.larder.Addr, "GET", blobPath(layer.Digest), "Range", part)
+			if err != nil || got.StatusCode != 206 || int64(len(got.body)) != end-start {
+				t.Errorf("%s: got %d bytes (%v) of %+v", part, len(got.body), err, got.Response)
+				return
 			}
 			copy(whole[start:end], got.body)
 		})

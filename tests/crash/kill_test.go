@@ -61,6 +61,7 @@ func requireRecovery(t *testing.T, w *world, l *process.Larder) {
 		requireWhole(t, w, l.Addr, img)
 	}
 	w.Heal()
+	w.push(t, "app:latest", w.variant(t)) // the last round may have been cut short in the middle of a push
 	for tag, revisions := range w.revisions {
 		if out, err := l.Run(t, "pull", host+"/"+tag); err != nil {
 			t.Errorf("larder pull %s: %v\n%s", tag, err, out)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/larder-dev/larder/tests/process"
 )
 
@@ -35,6 +37,7 @@ type round struct {
 func (r *round) run(t *testing.T, stop func()) {
 	t.Helper()
 	img := r.world.pushRound(t, r.number)
+	moves := []v1.Image{r.world.variant(t), r.world.variant(t), r.world.variant(t)}
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	transport := &http.Transport{MaxIdleConnsPerHost: clients}
@@ -51,7 +54,7 @@ func (r *round) run(t *testing.T, stop func()) {
 			r.pull(ctx, t, c, func() { begin.Do(func() { close(r.begun) }) })
 		})
 	}
-	working.Go(func() { r.move(ctx, t) })
+	working.Go(func() { r.move(ctx, t, moves) })
 	working.Go(func() {
 		if _, err := r.larder.Run(t, "pull", host+"/"+img.Name()); err == nil {
 			r.world.finish(img)
@@ -80,13 +83,12 @@ func (r *round) pull(ctx context.Context, t *testing.T, c *client, begun func())
 	}
 }
 
-// move moves a tag again and again.
-func (r *round) move(ctx context.Context, t *testing.T) {
-	for range 3 {
-		if ctx.Err() != nil {
-			return
+// move moves a tag to one image after the other.
+func (r *round) move(ctx context.Context, t *testing.T, images []v1.Image) {
+	for _, img := range images {
+		if _, err := r.world.add(ctx, "app:latest", img); err != nil && ctx.Err() == nil {
+			t.Errorf("moving a tag: %v", err)
 		}
-		r.world.push(t, "app:latest", r.world.variant(t))
 	}
 }
 

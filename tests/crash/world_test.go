@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -61,75 +62,96 @@ func (w *world) variant(t *testing.T) v1.Image {
 	return img
 }
 
-// push pushes to the origin. What it pushes may be answered from before the tag moves.
+// push is add for what must succeed.
 func (w *world) push(t *testing.T, reference string, content remote.Taggable) origin.Image {
 	t.Helper()
-	body, err := content.RawManifest()
+	img, err := w.add(t.Context(), reference, content)
 	if err != nil {
 		t.Fatal(err)
-	}
-	w.mu.Lock()
-	w.revisions[reference] = append(w.revisions[reference], digest.FromBytes(body))
-	w.mu.Unlock()
-	blobs := contentOf(t, content)
-	img := w.Push(t, reference, content)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.images[img.Digest] = img
-	for _, child := range img.Manifests {
-		w.images[child.Digest] = child
-	}
-	for _, blob := range blobs {
-		w.blobs[digest.FromBytes(blob)] = blob
 	}
 	return img
 }
 
-// contentOf returns the bytes of all blobs of an image or index.
-func contentOf(t *testing.T, content remote.Taggable) (blobs [][]byte) {
-	t.Helper()
-	if idx, ok := content.(v1.ImageIndex); ok {
-		manifest, err := idx.IndexManifest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range manifest.Manifests {
-			img, err := idx.Image(d.Digest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			blobs = append(blobs, contentOf(t, img)...)
-		}
-		return blobs
+// add pushes to the origin. A tag may be answered with what is pushed before that has moved it.
+func (w *world) add(ctx context.Context, reference string, content remote.Taggable) (origin.Image, error) {
+	body, err := content.RawManifest()
+	if err != nil {
+		return origin.Image{}, err
 	}
-	img := content.(v1.Image)
+	blobs, err := contentOf(content)
+	if err != nil {
+		return origin.Image{}, err
+	}
+	w.mu.Lock()
+	w.revisions[reference] = append(w.revisions[reference], digest.FromBytes(body))
+	w.mu.Unlock()
+	img, err := w.PushContent(ctx, reference, content)
+	if err != nil {
+		return origin.Image{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, image := range append(img.Manifests, img) {
+		w.images[image.Digest] = image
+	}
+	for _, blob := range blobs {
+		w.blobs[digest.FromBytes(blob)] = blob
+	}
+	return img, nil
+}
+
+// contentOf returns the bytes of all blobs of an image or index.
+func contentOf(content remote.Taggable) ([][]byte, error) {
+	idx, ok := content.(v1.ImageIndex)
+	if !ok {
+		return contentOfImage(content.(v1.Image))
+	}
+	manifest, err := idx.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var blobs [][]byte
+	for _, d := range manifest.Manifests {
+		img, err := idx.Image(d.Digest)
+		if err != nil {
+			return nil, err
+		}
+		content, err := contentOfImage(img)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, content...)
+	}
+	return blobs, nil
+}
+
+func contentOfImage(img v1.Image) ([][]byte, error) {
 	config, err := img.RawConfigFile()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	layers, err := img.Layers()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	blobs = append(blobs, config)
+	blobs := [][]byte{config}
 	for _, layer := range layers {
-		blobs = append(blobs, bytesOf(t, layer))
+		content, err := contentOfLayer(layer)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, content)
 	}
-	return blobs
+	return blobs, nil
 }
 
-func bytesOf(t *testing.T, layer v1.Layer) []byte {
-	t.Helper()
+func contentOfLayer(layer v1.Layer) ([]byte, error) {
 	r, err := layer.Compressed()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer r.Close()
-	content, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
+	return io.ReadAll(r)
 }
 
 // tag picks any tag, one of the latest more often: what is stored already is of less interest.

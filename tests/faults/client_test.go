@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,11 +97,32 @@ func (a answer) String() string {
 
 // code is the code of an OCI error body; it is empty where there is none.
 func (a answer) code() string {
-	var body struct{ Errors []struct{ Code, Message string } }
+	var body struct {
+		Errors []struct{ Code, Message string }
+	}
 	if json.Unmarshal(a.body, &body) != nil || len(body.Errors) != 1 || body.Errors[0].Message == "" {
 		return ""
 	}
 	return body.Errors[0].Code
+}
+
+// items are the tags or the digests in a list, sorted; nil where there are none.
+func (a answer) items(t testing.TB) []string {
+	t.Helper()
+	var list struct {
+		Tags      []string
+		Manifests []ocispec.Descriptor
+	}
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		t.Errorf("%v: %v", a, err)
+	}
+	var items []string
+	for _, d := range list.Manifests {
+		items = append(items, d.Digest.String())
+	}
+	items = append(items, list.Tags...)
+	slices.Sort(items)
+	return items
 }
 
 // holds says whether the answer is whole, and has dgst.

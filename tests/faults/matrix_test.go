@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,11 +15,14 @@ const (
 	layerSize   = 256 << 10
 )
 
+// retryAfter is what the origin says with a 429, in seconds.
+const retryAfter = 2
+
 // row is one fault, and what becomes of each kind of request while it lasts.
 type row struct {
 	name     string
 	site     []origin.Option
-	break_   func(*origin.Origin) // where the fault is not one of the effects
+	strike   func(*origin.Origin) // where the fault is not one of the effects
 	docs     []origin.Effect      // strike manifests, tags and referrers
 	blobs    []origin.Effect      // strike blobs
 	once     bool                 // each blob meets the fault once, not each time that it is asked for
@@ -29,21 +33,23 @@ type row struct {
 	check    want // T5, T6: a cached tag that its owner has moved
 	blob     want // B1 to B4: never seen, its size known from its manifest
 	unsized  want // the same, its size not known
-	list     want // D1, D2: tags and referrers never seen
-	recheck  want // D1: a stored list that is due
+	list     want // D1: tags and referrers never seen
+	recheck  want // D1: the same, stored and due
+	fallback want // D2: referrers under the fallback tag, where that is not as list
+	refer    want // D2: referrers, stored or not, where they are not as list and recheck
 	mirror   want // M1, P1: larder pull
 }
 
 // rows is the matrix. Where a column says whole, the fault does no harm.
 var rows = []row{
 	{
-		name: "Connection refused", break_: (*origin.Origin).Refuse,
+		name: "Connection refused", strike: (*origin.Origin).Refuse,
 		manifest: badGateway, check: stale("unreachable"), blob: badGateway, unsized: badGateway,
 		list: badGateway, recheck: stale("unreachable"), mirror: badGateway,
 	},
 	{
 		name: "Connection reset before the answer",
-		docs: effects(origin.Reset()), blobs: effects(origin.Reset()), once: true,
+		docs: effects(origin.Reset()), blobs: effects(origin.Reset()),
 		manifest: badGateway, check: stale("unreachable"), blob: badGateway, unsized: badGateway,
 		list: badGateway, recheck: stale("unreachable"), mirror: badGateway,
 	},
@@ -97,7 +103,7 @@ var rows = []row{
 		name: "Wrong digest header",
 		docs: effects(origin.WrongDigestHeader()), blobs: effects(origin.WrongDigestHeader()),
 		manifest: badGateway, check: stale("404"), blob: whole, unsized: whole,
-		list: whole, recheck: whole, mirror: badGateway,
+		list: whole, recheck: whole, fallback: badGateway, mirror: badGateway,
 	},
 	{
 		name: "No digest header",
@@ -105,18 +111,18 @@ var rows = []row{
 		manifest: whole, check: whole, blob: whole, unsized: whole, list: whole, recheck: whole, mirror: whole,
 	},
 	{
-		name: "Slow drip", patience: "1s",
-		docs: effects(origin.Drip(150)), blobs: effects(origin.Drip(128 << 10)),
+		name: "Slow drip", patience: "500ms",
+		docs: effects(origin.Drip(40)), blobs: effects(origin.Drip(128 << 10)),
 		manifest: whole, check: late, blob: whole, unsized: whole, list: whole, recheck: stale("timeout"), mirror: whole,
 	},
 	{
-		name: "Stall after the headers", patience: "1s",
+		name: "Stall after the headers", patience: "500ms",
 		docs: effects(origin.StallAfter(0)), blobs: effects(origin.StallAfter(0)), once: true,
 		manifest: timedOut, check: stale("timeout"), blob: whole, unsized: whole,
 		list: timedOut, recheck: stale("timeout"), mirror: timedOut,
 	},
 	{
-		name: "Stall before the headers", patience: "1s",
+		name: "Stall before the headers", patience: "500ms",
 		docs: effects(origin.Hang()), blobs: effects(origin.Hang()),
 		manifest: timedOut, check: stale("timeout"), blob: timedOut, unsized: timedOut,
 		list: timedOut, recheck: stale("timeout"), mirror: timedOut,
@@ -129,13 +135,13 @@ var rows = []row{
 	},
 	{
 		name: "Token endpoint down", site: options(origin.WithTokens(origin.User{})),
-		break_:   func(o *origin.Origin) { o.RefuseTokens(); o.ExpireTokens() },
+		strike:   func(o *origin.Origin) { o.RefuseTokens(); o.ExpireTokens() },
 		manifest: badGateway, check: stale("unreachable"), blob: badGateway, unsized: badGateway,
 		list: badGateway, recheck: stale("unreachable"), mirror: badGateway,
 	},
 	{
 		name: "Token endpoint answers 500", site: options(origin.WithTokens(origin.User{})),
-		break_: func(o *origin.Origin) {
+		strike: func(o *origin.Origin) {
 			o.Fail(origin.Tokens(), origin.Status(500))
 			o.ExpireTokens()
 		},
@@ -143,12 +149,12 @@ var rows = []row{
 		list: badGateway, recheck: stale("500"), mirror: badGateway,
 	},
 	{
-		name: "Tokens expired", site: options(origin.WithTokens(origin.User{})), break_: (*origin.Origin).ExpireTokens,
+		name: "Tokens expired", site: options(origin.WithTokens(origin.User{})), strike: (*origin.Origin).ExpireTokens,
 		manifest: whole, check: whole, blob: whole, unsized: whole, list: whole, recheck: whole, mirror: whole,
 	},
 	{
 		name: "429 with Retry-After", pausable: true,
-		docs: effects(origin.Status(429, "Retry-After", "2")), blobs: effects(origin.Status(429, "Retry-After", "2")),
+		docs: effects(origin.Status(429, "Retry-After", strconv.Itoa(retryAfter))), blobs: effects(origin.Status(429, "Retry-After", strconv.Itoa(retryAfter))),
 		manifest: limited, check: stale("429"), blob: limited, unsized: limited,
 		list: limited, recheck: stale("429"), mirror: whole,
 	},
@@ -172,7 +178,8 @@ var rows = []row{
 	{
 		name: "404 for what was there",
 		docs: effects(origin.Status(404)), blobs: effects(origin.Status(404)),
-		manifest: unknown, check: stale("404"), blob: unknown, unsized: unknown, list: unknown, recheck: stale("404"), mirror: unknown,
+		manifest: unknown, check: stale("404"), blob: unknown, unsized: unknown,
+		list: unknown, recheck: stale("404"), refer: nothing, mirror: unknown,
 	},
 	{
 		name: "HTTP/1.0, ended by the close",
@@ -180,7 +187,7 @@ var rows = []row{
 		manifest: whole, check: whole, blob: whole, unsized: whole, list: whole, recheck: whole, mirror: whole,
 	},
 	{
-		name: "HTTP/1.0, closed too early",
+		name:     "HTTP/1.0, closed too early",
 		docs:     effects(origin.HTTP10(), origin.NoLength(), origin.TruncateAfter(cutManifest)),
 		blobs:    effects(origin.HTTP10(), origin.NoLength(), origin.TruncateAfter(cutBlob)),
 		manifest: badGateway, check: stale("invalid"), blob: brokenOff, unsized: brokenOff,
@@ -203,7 +210,7 @@ var rows = []row{
 		list: badGateway, recheck: stale("invalid"), mirror: badGateway,
 	},
 	{
-		name: "Garbage instead of TLS", site: options(origin.WithTLS()), break_: (*origin.Origin).Babble,
+		name: "Garbage instead of TLS", site: options(origin.WithTLS()), strike: (*origin.Origin).Babble,
 		manifest: badGateway, check: stale("unreachable"), blob: badGateway, unsized: badGateway,
 		list: badGateway, recheck: stale("unreachable"), mirror: badGateway,
 	},

@@ -1,11 +1,8 @@
 package faults
 
 import (
-	"net/http"
 	"slices"
 	"testing"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-dev/larder/tests/origin"
 )
@@ -19,6 +16,8 @@ type stage struct {
 	api    *origin.Origin // has the referrers API
 	images map[string]origin.Image
 	others map[string]origin.Image // pulled when the fault is over
+	now    map[string][]string     // the items of each list, as the origin has them
+	before map[string][]string     // and as they were when the list was stored
 }
 
 func newStage(t *testing.T, r row) *stage {
@@ -26,6 +25,7 @@ func newStage(t *testing.T, r row) *stage {
 	st := &stage{
 		row: r, plain: origin.New(t, r.site...), api: origin.New(t, append(slices.Clip(r.site), origin.WithReferrers())...),
 		images: map[string]origin.Image{}, others: map[string]origin.Image{},
+		now: map[string][]string{}, before: map[string][]string{},
 	}
 	timeout := r.patience
 	if timeout == "" {
@@ -57,8 +57,8 @@ func (st *stage) base(p probe) string { return st.url(p.host(), p.key) }
 
 func (st *stage) arm() {
 	for _, o := range []*origin.Origin{st.plain, st.api} {
-		if st.row.break_ != nil {
-			st.row.break_(o)
+		if st.row.strike != nil {
+			st.row.strike(o)
 		}
 	}
 	for _, p := range probes {
@@ -121,7 +121,7 @@ func (st *stage) pullAll(t *testing.T) {
 			p.again(t, st)
 		}
 	}
-	if out, err := st.Run(t, "pull", probeMirror.host()+"/"+probeMirror.key+":1"); err != nil {
+	if out, err := st.Run(t, "pull", mirrorImage); err != nil {
 		t.Errorf("larder pull: %v\n%s", err, out)
 	}
 }
@@ -133,14 +133,4 @@ func (st *stage) pullStored(t *testing.T) {
 		pull(t, st.base(p), st.images[p.key])
 	}
 	st.holdsOnlyWhole(t)
-}
-
-// digestOf names the content of a list, which has no digest of its own.
-func digestOf(t *testing.T, url string) digest.Digest {
-	t.Helper()
-	a := ask(t, http.MethodGet, url)
-	if a.err != nil || a.status != http.StatusOK {
-		t.Errorf("got %v", a)
-	}
-	return digest.FromBytes(a.body)
 }

@@ -3,8 +3,10 @@ package faults
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -15,6 +17,7 @@ type want struct {
 	code   string // of the error body
 	why    string // the reason in Cache-Status of a stale answer
 	broken bool   // the connection breaks before the last byte
+	empty  bool   // a list without an item
 	later  bool   // first stale, and the new one once the check that runs on is answered
 }
 
@@ -29,6 +32,9 @@ var (
 	limited    = want{name: "429", status: http.StatusTooManyRequests, code: "TOOMANYREQUESTS"}
 	denied     = want{name: "403", status: http.StatusForbidden, code: "DENIED"}
 	unknown    = want{name: "404", status: http.StatusNotFound}
+
+	// nothing is an empty list.
+	nothing = want{name: "an empty list", status: http.StatusOK, empty: true}
 )
 
 // stale is the stored copy, with the reason.
@@ -74,6 +80,30 @@ func (w want) checkStale(t *testing.T, a answer) {
 	}
 }
 
+// checkList holds an answer to the request for a list; now is what the origin has, before what it had when the list was stored.
+func (w want) checkList(t *testing.T, a answer, now, before []string) {
+	t.Helper()
+	if w.status != http.StatusOK {
+		w.check(t, a, "")
+		return
+	}
+	if a.err != nil || a.status != w.status {
+		t.Errorf("want %s, got %v", w.name, a)
+		return
+	}
+	w.checkStale(t, a)
+	items := now
+	switch {
+	case w.empty:
+		items = nil
+	case w.why != "":
+		items = before
+	}
+	if diff := cmp.Diff(items, a.items(t)); diff != "" {
+		t.Errorf("want %s, got %v, a list that differs:\n%s", w.name, a, diff)
+	}
+}
+
 var unknownCodes = []string{"MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NAME_UNKNOWN"}
 
 func (w want) checkRefusal(t *testing.T, a answer) {
@@ -84,5 +114,11 @@ func (w want) checkRefusal(t *testing.T, a answer) {
 	}
 	if a.err != nil || code == "" || code != w.code {
 		t.Errorf("want %s with code %q, got %v", w.name, w.code, a)
+	}
+	if w.status != http.StatusTooManyRequests {
+		return
+	}
+	if n, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || n < 1 || n > retryAfter {
+		t.Errorf("%v: got Retry-After %q, want the origin's %d or what is left of it", a, a.header.Get("Retry-After"), retryAfter)
 	}
 }

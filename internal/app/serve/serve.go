@@ -74,10 +74,11 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 }
 
 func newFolder(o serve.Options) *folder.Folder {
+	options := []folder.Option{folder.WithDefaults(o.Defaults)}
 	if o.ManifestsRequired {
-		return folder.New(o.Manifests, folder.Required())
+		options = append(options, folder.Required())
 	}
-	return folder.New(o.Manifests)
+	return folder.New(o.Manifests, options...)
 }
 
 // open takes the data folder, reads the policies and only then listens.

@@ -39,6 +39,7 @@ type manifest struct {
 // file is what is known of one file.
 type file struct {
 	path     string
+	defaults policy.Defaults // what Repositories inherit
 	text     []byte
 	failure  string     // why it could not be read, if so
 	good     []manifest // of the last version without problems
@@ -64,7 +65,7 @@ func (f *file) read() (changed bool, err error) {
 		f.problems = []Problem{{File: f.path, Reason: failure}}
 		return true, nil
 	}
-	manifests, problems := parse(f.path, text)
+	manifests, problems := parse(f.path, text, f.defaults)
 	if f.problems = problems; len(problems) == 0 {
 		f.good = manifests
 	}
@@ -92,13 +93,13 @@ func readLimited(path string) ([]byte, error) {
 	return text, nil
 }
 
-func parse(path string, text []byte) ([]manifest, []Problem) {
+func parse(path string, text []byte, defaults policy.Defaults) ([]manifest, []Problem) {
 	documents, problems := strictyaml.Parse(text)
 	found := inFile(path, problems)
 	manifests := make([]manifest, 0, len(documents))
 	seen := map[key]bool{}
 	for _, document := range documents {
-		m, problems := parseDocument(document)
+		m, problems := parseDocument(document, defaults)
 		if len(problems) == 0 && seen[m.key] {
 			problems = []strictyaml.Problem{{Line: document.LineOf("metadata.name"), Field: "metadata.name",
 				Reason: fmt.Sprintf("a second %s of the name %s: rename or remove one of them", m.kind, m.name)}}
@@ -119,7 +120,7 @@ func inFile(path string, problems []strictyaml.Problem) []Problem {
 	return found
 }
 
-func parseDocument(document strictyaml.Document) (manifest, []strictyaml.Problem) {
+func parseDocument(document strictyaml.Document, defaults policy.Defaults) (manifest, []strictyaml.Problem) {
 	apiVersion, kind := document.Scalar("apiVersion"), document.Scalar("kind")
 	if want := v1alpha1.GroupVersion.String(); apiVersion != want {
 		return manifest{}, problemAt(document, "apiVersion", fmt.Sprintf("%q: write %s", apiVersion, want))
@@ -127,7 +128,7 @@ func parseDocument(document strictyaml.Document) (manifest, []strictyaml.Problem
 	switch kind {
 	case kindRepository:
 		object := &v1alpha1.Repository{}
-		return decode(document, kind, object, func() field.ErrorList { return policy.CheckRepository(object) })
+		return decode(document, kind, object, func() field.ErrorList { return policy.CheckRepository(object, defaults) })
 	case kindCachedImage:
 		object := &v1alpha1.CachedImage{}
 		return decode(document, kind, object, func() field.ErrorList { return policy.CheckCachedImage(object) })

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/policy"
 )
 
 const (
@@ -65,6 +66,7 @@ func (p Problem) Error() string {
 type Folder struct {
 	dir      string
 	required bool
+	defaults policy.Defaults
 	files    map[string]*file
 	problem  string // with the folder itself
 }
@@ -74,6 +76,9 @@ type Option func(*Folder)
 
 // Required makes it an error for Load, and later a problem, if the folder does not exist. Without it, such a folder is empty.
 func Required() Option { return func(f *Folder) { f.required = true } }
+
+// WithDefaults tells what Repositories inherit, so that one that does not fit it is a mistake too.
+func WithDefaults(d policy.Defaults) Option { return func(f *Folder) { f.defaults = d } }
 
 // New returns a Folder. It reads nothing yet.
 func New(dir string, options ...Option) *Folder {
@@ -132,7 +137,7 @@ func (f *Folder) read() (changed bool, err error) {
 	for _, path := range paths {
 		known := f.files[path]
 		if known == nil {
-			known = &file{path: path}
+			known = &file{path: path, defaults: f.defaults}
 		}
 		fresh, err := known.read()
 		if errors.Is(err, fs.ErrNotExist) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -201,5 +202,32 @@ func TestFolder_Examples(t *testing.T) {
 		if got := len(objects.Repositories) + len(objects.CachedImages); got != want {
 			t.Errorf("%d objects in %s, want %d", got, dir, want)
 		}
+	}
+}
+
+func TestFolder_WhatDoesNotFitTheDefaultsKeepsTheLastGoodVersion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "app.yaml")
+	write := func(spec string) {
+		t.Helper()
+		text := "apiVersion: larder.dev/v1alpha1\nkind: Repository\nmetadata: {name: app}\nspec: {name: app, " + spec + "}\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inherited := time.Second
+	f := folder.New(dir, folder.WithDefaults(policy.Defaults{Interval: &inherited}))
+	write("updateInterval: 1h, updateMode: Periodic")
+	if _, problems := load(t, f); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	write("updateMode: Periodic") // of a second, by the defaults
+	objects, problems := load(t, f)
+	if len(problems) != 1 || problems[0].Field != "spec.updateInterval" {
+		t.Errorf("got the problems %v, want one with spec.updateInterval", problems)
+	}
+	if len(objects.Repositories) != 1 || objects.Repositories[0].Spec.UpdateInterval != "1h" {
+		t.Errorf("got %+v, want the last good version", objects.Repositories)
 	}
 }
