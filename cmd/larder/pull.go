@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,12 +20,13 @@ func newPull() *cobra.Command {
 		Use:   "pull IMAGE...",
 		Short: "Bring whole images into the cache",
 		Long: "Bring whole images into the cache. Where larder serve owns the data folder, it does the work, " +
-			"with its own configuration.",
+			"with its own configuration and manifests. A tag that is stored is asked for again as its policy says.",
 		Example: "  larder pull postgres:15 ghcr.io/org/app:v1\n  larder pull --platform linux/amd64 --platform linux/arm64 nginx",
-		Args:    usage(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, images []string) error {
-			o, err := flags.Options()
-			if err != nil {
+		Args:    usage(anImage),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			images, err := app.ParseImages(names)
+			o, flagsErr := flags.Options()
+			if err := errors.Join(err, app.CheckPlatforms(platforms), flagsErr); err != nil {
 				return &usageError{err}
 			}
 			log, err := logging.New(o.LogLevel, o.LogFormat, cmd.ErrOrStderr())
@@ -33,8 +35,8 @@ func newPull() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			return app.Run(cmd.Context(), app.Options{
-				Cache: o, Images: images, Platforms: platforms, Terminal: isTerminal(out),
-			}, out, log)
+				Cache: o, Images: images, Platforms: platforms, Terminal: isTerminal(out), Out: out, Remarks: cmd.ErrOrStderr(),
+			}, log)
 		},
 	}
 	flags.Bind(cmd.Flags())
@@ -43,7 +45,15 @@ func newPull() *cobra.Command {
 	return cmd
 }
 
+func anImage(_ *cobra.Command, names []string) error {
+	if len(names) == 0 {
+		return errors.New("name at least one image, such as postgres:15")
+	}
+	return nil
+}
+
+// isTerminal says whether w is a terminal on which a line can be drawn over.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }

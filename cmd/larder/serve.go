@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime/debug"
 
 	app "github.com/larder-dev/larder/internal/app/serve"
 	"github.com/larder-dev/larder/internal/logging"
@@ -20,7 +22,10 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			log, err := logging.New(o.LogLevel, o.LogFormat, cmd.ErrOrStderr())
+			setCollector()
+			out, stop := logging.Buffered(cmd.ErrOrStderr())
+			defer stop()
+			log, err := logging.New(o.LogLevel, o.LogFormat, out)
 			if err != nil {
 				return fmt.Errorf("starting the log: %w", err)
 			}
@@ -29,4 +34,12 @@ func newServe() *cobra.Command {
 	}
 	flags.Bind(cmd.Flags())
 	return cmd
+}
+
+// setCollector has Go collect garbage half as often as it does by itself. What lives is a few MiB, which each request's garbage fills
+// again soon: under load a tenth of the CPU would go into looking at it. GOGC in the environment says otherwise.
+func setCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 }

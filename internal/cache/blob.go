@@ -110,9 +110,10 @@ func (c *Cache) openStored(ctx context.Context, repo imageref.Repository, desc o
 	if err != nil {
 		return nil, err
 	}
-	if desc.Size < 0 {
-		desc.Size = size
+	if desc.Size >= 0 && desc.Size != size { // damaged, or a manifest is wrong: nothing to link
+		return c.store.OpenBlob(ctx, desc.Digest, desc.Size)
 	}
+	desc.Size = size
 	if err := c.store.LinkBlob(ctx, repo, desc); err != nil {
 		c.log.Error(err, "linking a blob", "repository", repo.String(), "digest", desc.Digest)
 	}

@@ -26,7 +26,7 @@ const (
 	historyLimit   = 5                // revisions kept in a tag's history
 	pulledPrecise  = time.Hour        // how exactly the time of the last pull is stored
 	bodiesInMemory = 16 << 20         // bytes of manifests held in memory
-	namesInMemory  = 100_000          // descriptors held in memory, over all repositories
+	listsInMemory  = 256              // lists of tags and referrers held in memory
 	tagLocks       = 64               // stripes of the locks that order the writes of tag records
 )
 
@@ -48,6 +48,7 @@ type Cache struct {
 	tags     *lru.Cache[tagKey, *tagState]
 	tagLocks [tagLocks]sync.Mutex
 	bodies   *bodies
+	lists    *lru.Cache[subject, any] // of list[string] and list[ocispec.Descriptor]
 	names    *names
 
 	checks   checks
@@ -78,7 +79,8 @@ func New(o Options) *Cache {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.tags, _ = lru.New[tagKey, *tagState](tagsInMemory) // errs for a size below one only
-	c.names = newNames(o.Store, namesInMemory)
+	c.lists, _ = lru.New[subject, any](listsInMemory)
+	c.names = newNames(o.Store, c.background)
 	c.holds = newHolds(c.now, o.Metrics)
 	c.failures = newFailures[missKey](c.now)
 	c.fetches = fetch.New(fetch.Options{

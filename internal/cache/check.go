@@ -37,11 +37,11 @@ type check struct {
 	err  error         // set before done is closed
 }
 
-// question is what to ask an origin about a subject. ask stores the answer before it returns; due says whether the stored answer
-// has become too old (it is called with locks held, and must be quick).
+// question is what to ask an origin about a subject. due says whether the stored answer has become too old, ask stores a new one
+// before it returns.
 type question struct {
 	subject
-	due func() bool
+	due func(context.Context) bool
 	ask func(context.Context) error
 }
 
@@ -51,16 +51,15 @@ var errLate = errors.New("the origin did not answer in time")
 // the copy could not be confirmed; held back, that is at once. The error is the caller's own end.
 func (c *Cache) confirm(ctx context.Context, q question) (why error, err error) {
 	probe, why := c.holds.holding(q.subject, c.origin.Credential(q.repo))
-	if why != nil {
-		if probe && c.joinCheck(q) == nil {
+	if probe {
+		if _, started := c.joinCheck(q); !started { // one that runs already reports for itself
 			c.holds.probed(q.repo.Host)
 		}
+	}
+	if why != nil {
 		return why, nil
 	}
-	k := c.joinCheck(q)
-	if k == nil {
-		return nil, nil
-	}
+	k, _ := c.joinCheck(q)
 	select {
 	case <-k.done:
 		return k.err, nil
@@ -73,10 +72,7 @@ func (c *Cache) confirm(ctx context.Context, q question) (why error, err error) 
 
 // insist checks although checks may be held, and waits for the check to end: for those who may not be served a stale copy (T10).
 func (c *Cache) insist(ctx context.Context, q question) (why error, err error) {
-	k := c.joinCheck(q)
-	if k == nil {
-		return nil, nil
-	}
+	k, _ := c.joinCheck(q)
 	select {
 	case <-k.done:
 		return k.err, nil
@@ -85,24 +81,36 @@ func (c *Cache) insist(ctx context.Context, q question) (why error, err error) {
 	}
 }
 
-// joinCheck returns the running check, or starts one; nil where one has just been answered.
-func (c *Cache) joinCheck(q question) *check {
+// joinCheck returns the running check, or starts one. One that finds that another has just been answered asks nothing.
+func (c *Cache) joinCheck(q question) (k *check, started bool) {
 	c.checks.mu.Lock()
 	defer c.checks.mu.Unlock()
 	if k := c.checks.running[q.subject]; k != nil {
-		return k
+		return k, false
 	}
-	if !q.due() {
-		return nil
-	}
-	k := &check{done: make(chan struct{}), late: make(chan struct{})}
-	if err := c.background(checkLife, func(ctx context.Context) { c.runCheck(ctx, q, k) }); err != nil {
+	k = &check{done: make(chan struct{}), late: make(chan struct{})}
+	err := c.background(checkLife, func(ctx context.Context) {
+		if q.due(ctx) {
+			c.runCheck(ctx, q, k)
+		} else {
+			c.holds.probed(q.repo.Host)
+		}
+		c.endCheck(q, k)
+	})
+	if err != nil {
 		k.err = err
 		close(k.done)
-		return k
+		return k, false
 	}
 	c.checks.running[q.subject] = k
-	return k
+	return k, true
+}
+
+func (c *Cache) endCheck(q question, k *check) {
+	c.checks.mu.Lock()
+	delete(c.checks.running, q.subject)
+	c.checks.mu.Unlock()
+	close(k.done)
 }
 
 func (c *Cache) runCheck(ctx context.Context, q question, k *check) {
@@ -112,15 +120,17 @@ func (c *Cache) runCheck(ctx context.Context, q question, k *check) {
 		close(k.late)
 	})
 	k.err = q.ask(ctx)
-	timer.Stop()
-	if c.ctx.Err() == nil {
-		c.holds.answered(q.subject, k.err)
-		c.checked(q, k.err, time.Since(start))
+	overdue := !timer.Stop()
+	if overdue {
+		<-k.late // what the breaker was told then is not to come after what follows
 	}
-	c.checks.mu.Lock()
-	delete(c.checks.running, q.subject)
-	c.checks.mu.Unlock()
-	close(k.done)
+	if c.ctx.Err() != nil {
+		return
+	}
+	if !overdue || !unreachable(k.err) { // else the breaker knows: one check counts once
+		c.holds.answered(q.subject, k.err)
+	}
+	c.checked(q, k.err, time.Since(start))
 }
 
 // checked counts a check, and tells the log of one that failed.
@@ -136,8 +146,8 @@ func (c *Cache) checked(q question, err error, took time.Duration) {
 		}
 	}
 	c.metrics.Checks.WithLabelValues(outcome).Inc()
-	c.log.Info("check failed", "repository", q.repo.String(), "reference", q.name, "origin", q.repo.Host,
-		"reason", reasonOf(err), "error", err.Error(), "duration", took)
+	c.log.Error(err, "check failed", "repository", q.repo.String(), "reference", q.name, "origin", q.repo.Host,
+		"reason", reasonOf(err), "duration", took)
 }
 
 func late(host string) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
 )
 
@@ -87,11 +88,18 @@ func reasonOf(err error) string {
 	var up *upstream.Error
 	switch {
 	case !errors.As(err, &up):
-		return "error"
-	case up.Status != 0:
+		return storageReason(err)
+	case up.Status >= http.StatusBadRequest: // a 200 can be as bad: its body was not
 		return fmt.Sprint(up.Status)
 	case up.Timeout:
 		return "timeout"
 	}
 	return string(up.Reason)
+}
+
+func storageReason(err error) string {
+	if errors.Is(err, store.ErrNoRoom) {
+		return "no-room"
+	}
+	return "storage"
 }

@@ -76,8 +76,13 @@ func (h *holds) open(host string) bool {
 // answered notes how a check of s, or a request in its place, ended; nil is success.
 func (h *holds) answered(s subject, err error) {
 	var up *upstream.Error
-	if errors.Is(err, context.Canceled) || err != nil && !errors.As(err, &up) {
+	if errors.Is(err, context.Canceled) {
 		h.probed(s.repo.Host)
+		return
+	}
+	if err != nil && !errors.As(err, &up) { // the origin answered; our own store failed
+		h.close(s.repo.Host)
+		h.subjects.add(s, err, subjectHold)
 		return
 	}
 	if up != nil && up.Reason == upstream.Unreachable {

@@ -35,6 +35,8 @@ type Mirrored struct {
 	Digest digest.Digest // of the image's manifest or index
 	Size   int64         // bytes of everything that was asked for, stored now
 	Loaded int64         // bytes transferred for it by this call
+
+	Outcome Outcome // how its manifest or index came about: whether the origin confirmed it
 }
 
 // Mirror brings a whole image into the store: the index unchanged, and every blob of the wanted platforms ("linux/arm64/v8"; none:
@@ -51,23 +53,49 @@ func (c *Cache) Mirror(ctx context.Context, ref imageref.Reference, platforms []
 		reference = string(ref.Digest)
 	}
 	var desc ocispec.Descriptor
+	var outcome Outcome
+	ctx, end := c.bind(ctx)
+	defer end()
 	err = c.patiently(ctx, ref.Repository, func() (err error) {
-		desc, _, err = c.ResolveManifest(ctx, ref.Repository, reference)
+		desc, outcome, err = c.ResolveManifest(ctx, ref.Repository, reference)
 		return err
 	})
 	if err != nil {
 		return Mirrored{}, err
 	}
-	out, err := c.mirrorTree(ctx, ref.Repository, desc, platforms, progress)
+	if ref.Digest == "" {
+		desc = c.current(ctx, tagKey{ref.Repository, ref.Tag}, desc)
+	}
+	out, err := c.mirrorTree(ctx, desc, &tree{repo: ref.Repository, platforms: platforms, progress: progress})
+	out.Outcome = outcome
 	if err == nil && ref.Digest == "" {
-		c.markComplete(ctx, tagKey{ref.Repository, ref.Tag}, desc.Digest)
+		err = c.settleTag(ctx, tagKey{ref.Repository, ref.Tag}, desc)
 	}
 	return out, answer(err, CodeBlobUnknown)
 }
 
+// bind returns a context that ends with Stop too.
+func (c *Cache) bind(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// current returns the revision that a tag is at, where pulls still get the one before (T5); else desc.
+func (c *Cache) current(ctx context.Context, key tagKey, desc ocispec.Descriptor) ocispec.Descriptor {
+	st, err := c.tagState(ctx, key)
+	if err != nil || st.rec.Load().Untagged {
+		return desc
+	}
+	return descriptorOf(st.rec.Load())
+}
+
 // mirrorTree brings in all that desc needs. It goes on where one part fails, and tells all that failed.
-func (c *Cache) mirrorTree(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, platforms []string, progress func(Progress)) (Mirrored, error) {
-	t := &tree{cache: c, repo: repo, platforms: platforms, seen: map[digest.Digest]bool{}, progress: progress}
+func (c *Cache) mirrorTree(ctx context.Context, desc ocispec.Descriptor, t *tree) (Mirrored, error) {
+	t.cache, t.seen = c, map[digest.Digest]bool{}
 	err := t.manifest(ctx, desc, 0)
 	var g errgroup.Group
 	g.SetLimit(blobsPerMirror)
@@ -83,13 +111,12 @@ func (c *Cache) mirrorTree(ctx context.Context, repo imageref.Repository, desc o
 	return Mirrored{Digest: desc.Digest, Size: t.state.Total, Loaded: t.loaded}, errors.Join(err, errors.Join(t.errs...))
 }
 
-var errNoPlatform = errors.New("no wanted platform in the image")
-
 // tree is one image that is being mirrored.
 type tree struct {
 	cache     *Cache
 	repo      imageref.Repository
-	platforms []string
+	platforms []string // the wanted ones; none: all
+	lenient   bool     // an index that has none of them wants nothing
 	progress  func(Progress)
 	blobs     []ocispec.Descriptor
 	seen      map[digest.Digest]bool
@@ -102,8 +129,8 @@ type tree struct {
 
 // manifest brings in a manifest and those below it, and lists their blobs.
 func (t *tree) manifest(ctx context.Context, desc ocispec.Descriptor, depth int) error {
-	if t.seen[desc.Digest] {
-		return nil
+	if err := ctx.Err(); err != nil || t.seen[desc.Digest] {
+		return err
 	}
 	t.seen[desc.Digest] = true
 	if depth > manifestDepth || len(t.seen) > manifestsInTree {
@@ -111,8 +138,12 @@ func (t *tree) manifest(ctx context.Context, desc ocispec.Descriptor, depth int)
 	}
 	var body []byte
 	err := t.cache.patiently(ctx, t.repo, func() (err error) {
-		if _, _, err = t.cache.resolveDigest(ctx, t.repo, desc.Digest); err == nil {
+		var stored ocispec.Descriptor
+		if stored, _, err = t.cache.resolveDigest(ctx, t.repo, desc.Digest); err == nil {
 			body, err = t.cache.Manifest(ctx, t.repo, desc)
+		}
+		if err == nil { // it may be in memory alone, where the store had no room or lost it
+			err = t.cache.store.PutManifest(ctx, t.repo, stored, body)
 		}
 		return err
 	})
@@ -147,8 +178,8 @@ func (t *tree) children(ctx context.Context, m manifest, depth int) error {
 			errs = append(errs, err)
 		}
 	}
-	if wanted == 0 && len(m.Manifests) > 0 {
-		return fmt.Errorf("%w: wanted %v, the index has %v", errNoPlatform, t.platforms, platformsIn(m))
+	if wanted == 0 && len(m.Manifests) > 0 && !t.lenient {
+		return fmt.Errorf("none of the platforms %v is in the image, which has %v", t.platforms, platformsIn(m))
 	}
 	return errors.Join(errs...)
 }
@@ -165,6 +196,9 @@ func platformsIn(m manifest) []string {
 
 // blob brings in one blob, unless it is stored (M2).
 func (t *tree) blob(ctx context.Context, d ocispec.Descriptor) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b, err := t.cache.openStored(ctx, t.repo, d); err == nil {
 		b.Close()
 		t.advance(d.Size, 0, 0)
@@ -225,7 +259,7 @@ type mirrors struct {
 	mu      sync.Mutex
 	slots   map[string]chan struct{}
 	running map[tagKey]bool
-	retry   map[tagKey]time.Time
+	retry   map[tagKey]retry
 }
 
 // enter waits for one of a host's places.

@@ -31,6 +31,9 @@ type missKey struct {
 func (c *Cache) miss(ctx context.Context, repo imageref.Repository, reference string) (ocispec.Descriptor, Outcome, error) {
 	var stored bool
 	v, led, err := c.share(ctx, missKey{repo: repo, what: "manifest", name: reference}, func(ctx context.Context) (any, error) {
+		if desc, ok := c.arrived(ctx, repo, reference); ok {
+			return desc, nil
+		}
 		m, err := c.origin.Manifest(ctx, repo, reference)
 		c.holds.answered(subject{repo, tagSubject, reference}, err)
 		if err != nil {
@@ -45,14 +48,28 @@ func (c *Cache) miss(ctx context.Context, repo imageref.Repository, reference st
 	return v.(ocispec.Descriptor), missed(!led, led && stored), nil
 }
 
+// arrived returns what another flight brought in since the caller looked.
+func (c *Cache) arrived(ctx context.Context, repo imageref.Repository, reference string) (ocispec.Descriptor, bool) {
+	if dgst, err := imageref.ParseDigest(reference); err == nil {
+		desc, err := c.store.LinkedManifest(ctx, repo, dgst)
+		return desc, err == nil && desc.Size >= 0 && c.holdsBlob(ctx, dgst)
+	}
+	st, err := c.tagState(ctx, tagKey{repo, reference})
+	if err != nil || st.rec.Load().Untagged {
+		return ocispec.Descriptor{}, false
+	}
+	return descriptorOf(st.rec.Load()), true
+}
+
 // keepMissed stores a manifest that was asked for, and the tag that named it. What cannot be stored is served all the same (B7).
 func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, reference string, m *upstream.Manifest) bool {
 	err := c.keep(ctx, repo, m.Descriptor, m.Body)
 	if err == nil && reference != string(m.Digest) {
-		now := c.now()
-		err = c.updateTag(ctx, tagKey{repo, reference}, func(r *store.TagRecord) bool {
-			if r.Digest != "" && r.Digest != m.Digest {
-				c.rememberRevision(ctx, repo, r)
+		now, key := c.now(), tagKey{repo, reference}
+		left := c.survey(ctx, key)
+		err = c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+			if r.Digest != m.Digest {
+				left.note(r)
 			}
 			switchTo(r, m.Descriptor, now, "pull")
 			r.PulledAt = now
@@ -78,6 +95,9 @@ func (c *Cache) share(ctx context.Context, key missKey, fn func(context.Context)
 			return nil, err
 		}
 		defer c.wg.Done()
+		if err := c.remembered(key); err != nil {
+			return nil, err // of a flight that ended since the caller looked
+		}
 		ctx, cancel := context.WithTimeout(c.ctx, answerTimeout)
 		defer cancel()
 		v, err := fn(ctx)
@@ -103,7 +123,7 @@ func (c *Cache) remembered(key missKey) error {
 
 func (c *Cache) remember(key missKey, err error) {
 	var up *upstream.Error
-	if !errors.As(err, &up) || c.ctx.Err() != nil {
+	if !errors.As(err, &up) || errors.Is(err, context.Canceled) || c.ctx.Err() != nil {
 		return
 	}
 	hold := failureHold

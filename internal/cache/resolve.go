@@ -46,7 +46,7 @@ func (c *Cache) resolveDigest(ctx context.Context, repo imageref.Repository, dgs
 // adopt links a manifest that another repository stored and that a manifest stored in this one names (B6).
 func (c *Cache) adopt(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, error) {
 	named, ok := c.names.find(ctx, repo, dgst)
-	if !ok || !c.holdsBlob(ctx, dgst) {
+	if !ok || named.MediaType == "" || !c.holdsBlob(ctx, dgst) {
 		return ocispec.Descriptor{}, store.ErrNotFound
 	}
 	body, err := c.readStored(ctx, named)
@@ -59,7 +59,7 @@ func (c *Cache) adopt(ctx context.Context, repo imageref.Repository, dgst digest
 func (c *Cache) resolveTag(ctx context.Context, key tagKey) (ocispec.Descriptor, Outcome, error) {
 	st, err := c.tagState(ctx, key)
 	if err != nil {
-		return c.missTag(ctx, key)
+		return c.miss(ctx, key.repo, key.tag)
 	}
 	rec := st.rec.Load()
 	if rec.Untagged {
@@ -83,9 +83,11 @@ func (c *Cache) revalidate(ctx context.Context, key tagKey, st *tagState, p Poli
 	if err != nil {
 		return ocispec.Descriptor{}, Outcome{}, err
 	}
-	if why != nil && c.tooStale(st, p) {
-		if why, err = c.insist(ctx, c.tagQuestion(key, st, p)); err != nil {
-			return ocispec.Descriptor{}, Outcome{}, err
+	if why != nil && c.tooStale(st.rec.Load(), p) {
+		if unreachable(why) { // what the origin refused it will refuse again
+			if why, err = c.insist(ctx, c.tagQuestion(key, st, p)); err != nil {
+				return ocispec.Descriptor{}, Outcome{}, err
+			}
 		}
 		if why != nil {
 			return ocispec.Descriptor{}, Outcome{}, answer(fmt.Errorf("older than maxStale and not confirmed: %w", why), CodeManifestUnknown)
@@ -102,8 +104,8 @@ func (c *Cache) revalidate(ctx context.Context, key tagKey, st *tagState, p Poli
 }
 
 // tooStale says whether T10 forbids to serve the copy unconfirmed.
-func (c *Cache) tooStale(st *tagState, p Policy) bool {
-	return p.MaxStale > 0 && c.now().Sub(st.rec.Load().CheckedAt) > p.MaxStale
+func (c *Cache) tooStale(rec *store.TagRecord, p Policy) bool {
+	return p.MaxStale > 0 && c.now().Sub(rec.CheckedAt) > p.MaxStale
 }
 
 func (c *Cache) stale(why error) Outcome {
@@ -116,7 +118,7 @@ func (c *Cache) stale(why error) Outcome {
 func (c *Cache) tagQuestion(key tagKey, st *tagState, p Policy) question {
 	return question{
 		subject: subject{key.repo, tagSubject, key.tag},
-		due:     func() bool { return c.due(st.rec.Load().CheckedAt, p.Interval) },
+		due:     func(context.Context) bool { return c.due(st.rec.Load().CheckedAt, p.Interval) },
 		ask:     func(ctx context.Context) error { return c.checkTag(ctx, key, st) },
 	}
 }
@@ -134,10 +136,14 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	}
 	if desc.Digest == st.rec.Load().Digest {
 		c.metrics.Checks.WithLabelValues("unchanged").Inc()
-		return c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
 			seen(r, c.now())
 			return true
-		})
+		}))
+		if rec := st.rec.Load(); rec.Complete != "" && rec.Complete != rec.Digest {
+			c.mirrorMoved(key)
+		}
+		return nil
 	}
 	if m == nil {
 		if m, err = c.origin.Manifest(ctx, key.repo, string(desc.Digest)); err != nil {
@@ -147,32 +153,36 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
-	if err := c.moveTag(ctx, key, m.Descriptor); err != nil {
-		return fmt.Errorf("moving tag %s:%s: %w", key.repo, key.tag, err)
-	}
+	c.noted(key, c.moveTag(ctx, key, m.Descriptor))
 	c.metrics.Checks.WithLabelValues("changed").Inc()
 	return nil
 }
 
+// noted tells the log of a record that could not be written. It holds in memory, so that a full disk does not make the origin's answer
+// count for nothing.
+func (c *Cache) noted(key tagKey, err error) {
+	if err != nil {
+		c.log.Error(err, "writing a tag record", "repository", key.repo.String(), "reference", key.tag)
+	}
+}
+
 // moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror.
 func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor) error {
+	left := c.survey(ctx, key)
+	known := false // whether anything of the old revision says what to mirror
 	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
 		if r.Digest != to.Digest {
 			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
-			c.rememberRevision(ctx, key.repo, r)
+			left.note(r)
 		}
 		switchTo(r, to, c.now(), "check")
+		known = r.Complete != "" || len(r.Platforms) > 0
 		return true
 	})
-	if err == nil {
-		c.mirrorMoved(key, to.Digest)
+	if known {
+		c.mirrorMoved(key)
 	}
 	return err
-}
-
-// missTag fetches a tag never seen (T1).
-func (c *Cache) missTag(ctx context.Context, key tagKey) (ocispec.Descriptor, Outcome, error) {
-	return c.miss(ctx, key.repo, key.tag)
 }
 
 // missUntagged asks for a tag that was removed here, and serves what is still stored of it where the origin fails (M4).
@@ -182,8 +192,8 @@ func (c *Cache) missUntagged(ctx context.Context, key tagKey, rec *store.TagReco
 		return desc, outcome, err
 	}
 	var e *Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || c.tooStale(rec, c.policies.Policy(key.repo, key.tag)) {
 		return desc, outcome, err
 	}
-	return descriptorOf(rec), c.stale(e.Err), nil
+	return c.serve(ctx, key, rec, c.stale(e.Err))
 }

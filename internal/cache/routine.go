@@ -41,7 +41,7 @@ func (c *Cache) checkPeriodic(ctx context.Context, key tagKey) {
 	}
 	p := c.policyOf(key, st)
 	rec := st.rec.Load()
-	if !p.Check || !p.Periodic || rec.Untagged || !c.due(rec.CheckedAt.Add(jitter(key, p.Interval/10)), p.Interval) {
+	if ctx.Err() != nil || !p.Check || !p.Periodic || rec.Untagged || !c.due(rec.CheckedAt, p.Interval+jitter(key, p.Interval/10)) {
 		return
 	}
 	_, _ = c.confirm(ctx, c.tagQuestion(key, st, p)) // what went wrong is counted and logged by the check

@@ -67,7 +67,7 @@ func (c *Cache) loadTag(ctx context.Context, key tagKey) (*tagState, error) {
 }
 
 // updateTag changes a tag's record, durably. change gets the present record (the zero one where there is none) and says whether
-// it changed anything.
+// it changed anything. Where the record cannot be written, the change holds in memory.
 func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.TagRecord) bool) error {
 	l := c.tagLock(key)
 	l.Lock()
@@ -87,12 +87,10 @@ func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.Ta
 	if !change(&rec) {
 		return nil
 	}
-	if err := c.store.PutTag(ctx, key.repo, key.tag, rec); err != nil {
-		return err
-	}
-	st.rec.Store(&rec)
+	err = c.store.PutTag(ctx, key.repo, key.tag, rec)
+	st.rec.Store(&rec) // also where the disk is full: what an origin said counts until a restart
 	c.tags.Add(key, st)
-	return nil
+	return err
 }
 
 var tagSeed = maphash.MakeSeed()
@@ -119,13 +117,10 @@ func (c *Cache) touch(key tagKey, st *tagState, rec *store.TagRecord, now time.T
 	}
 	_ = c.background(answerTimeout, func(ctx context.Context) { // after Close the time is not worth writing
 		defer st.touching.Store(false)
-		err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
-			r.PulledAt = now
+		c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+			r.PulledAt, r.Untagged = now, false // it may have expired just now
 			return r.Digest != ""
-		})
-		if err != nil {
-			c.log.Error(err, "writing the time of a pull", "repository", key.repo.String(), "reference", key.tag)
-		}
+		}))
 	})
 }
 

@@ -27,7 +27,7 @@ func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, out
 		c.markComplete(ctx, key, rec.Digest)
 		return desc, outcome, nil
 	}
-	c.mirrorMoved(key, rec.Digest)
+	c.mirrorMoved(key)
 	if outcome.Kind != Stale && c.delivers(ctx, key, *gap) {
 		return desc, outcome, nil
 	}
@@ -40,28 +40,63 @@ func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, out
 
 // markComplete notes that a tag's revision is stored whole.
 func (c *Cache) markComplete(ctx context.Context, key tagKey, dgst digest.Digest) {
-	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+	c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
 		changed := r.Digest == dgst && r.Complete != dgst
 		if changed {
 			r.Complete = dgst
 		}
 		return changed
+	}))
+}
+
+// settleTag writes the record of a tag whose revision desc was just stored whole, also where memory says nothing new: only what is
+// written survives a restart (P1).
+func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descriptor) error {
+	return c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		if r.Digest == "" { // the store had no room for it when it was pulled
+			switchTo(r, desc, c.now(), "pull")
+		}
+		if r.Digest == desc.Digest {
+			r.Complete = desc.Digest
+		}
+		return true
 	})
+}
+
+// leaving is what is to be remembered of a revision that a tag leaves.
+type leaving struct {
+	digest    digest.Digest
+	whole     bool
+	platforms []string // that it had
+}
+
+// survey looks at the revision that a tag is about to leave. It reads much, and so goes before the tag's lock.
+func (c *Cache) survey(ctx context.Context, key tagKey) leaving {
+	st, err := c.tagState(ctx, key)
 	if err != nil {
-		c.log.Error(err, "writing a tag record", "repository", key.repo.String(), "reference", key.tag)
+		return leaving{}
+	}
+	rec := st.rec.Load()
+	return leaving{
+		digest:    rec.Digest,
+		whole:     c.gap(ctx, key.repo, rec.Digest, rec.Platforms) == nil,
+		platforms: c.platformsOf(ctx, key.repo, rec.Digest),
 	}
 }
 
-// rememberRevision notes, before a tag moves, whether the revision that it leaves is whole, and what platforms it had.
-func (c *Cache) rememberRevision(ctx context.Context, repo imageref.Repository, r *store.TagRecord) {
-	if r.Digest == "" {
+// note writes the survey into the record, before it is switched.
+func (l leaving) note(r *store.TagRecord) {
+	if r.Digest == "" || r.Digest != l.digest {
 		return
 	}
-	if c.gap(ctx, repo, r.Digest, r.Platforms) == nil {
+	if len(r.History) == 0 { // another registry's
+		r.History = []store.Revision{{Digest: r.Digest}}
+	}
+	if l.whole {
 		r.Complete = r.Digest
 	}
-	if had := c.platformsOf(ctx, repo, r.Digest); len(had) > 0 {
-		r.Platforms = had
+	if len(l.platforms) > 0 {
+		r.Platforms = l.platforms
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -21,8 +22,11 @@ import (
 // ErrNoServer is returned where no process listens on the control socket.
 var ErrNoServer = errors.New("nobody listens on the control socket")
 
-// errGone is what a client learns when the owner was killed in the middle of its work.
-var errGone = errors.New("larder serve went away before it was done: run the command again")
+// ErrGone is returned where the owner ended in the middle of its work, or before it took any.
+var ErrGone = errors.New("larder serve went away")
+
+// errCut is what a client learns when the owner was killed.
+var errCut = fmt.Errorf("%w: run the command again", ErrGone)
 
 // Client hands work over to the owner of a data folder. It is safe for concurrent use.
 type Client struct {
@@ -85,13 +89,21 @@ func (c *Client) mirror(ctx context.Context, asked request, heard func(event)) (
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return cache.Mirrored{}, fmt.Errorf("handing the pull over to larder serve: %w", err)
+		return cache.Mirrored{}, fmt.Errorf("%w (%w)", errCut, bare(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return cache.Mirrored{}, refusal(resp)
 	}
 	return follow(resp.Body, heard)
+}
+
+// bare leaves out the URL that net/http puts around an error: it means nothing on a socket.
+func bare(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
 }
 
 // refusal reads why a request was not taken.
@@ -109,14 +121,14 @@ func follow(body io.Reader, heard func(event)) (cache.Mirrored, error) {
 	for {
 		var e event
 		if err := decoder.Decode(&e); err != nil {
-			return cache.Mirrored{}, errGone
+			return cache.Mirrored{}, errCut
 		}
 		heard(e)
 		switch {
 		case e.Failure != nil:
 			return cache.Mirrored{}, e.Failure.err()
 		case e.Result != nil:
-			return cache.Mirrored{Digest: e.Result.Digest, Size: e.Result.Size, Loaded: e.Result.Loaded}, nil
+			return cache.Mirrored{Digest: e.Result.Digest, Size: e.Result.Size, Loaded: e.Result.Loaded, Outcome: e.Result.Outcome}, nil
 		}
 	}
 }

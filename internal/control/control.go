@@ -15,6 +15,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -56,10 +57,15 @@ type result struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"`
 	Loaded int64         `json:"loaded"`
+
+	Outcome cache.Outcome `json:"outcome,omitzero"`
 }
 
-// codeNoRoom marks store.ErrNoRoom on the socket, beside the codes of the distribution spec.
-const codeNoRoom = "NO_ROOM"
+// The codes on the socket beside those of the distribution spec.
+const (
+	codeNoRoom = "NO_ROOM" // store.ErrNoRoom
+	codeGone   = "GONE"    // ErrGone
+)
 
 // failure carries an error so that the client can say what to do about it.
 type failure struct {
@@ -67,28 +73,41 @@ type failure struct {
 	Code       string        `json:"code,omitempty"`
 	Status     int           `json:"status,omitempty"`
 	RetryAfter time.Duration `json:"retryAfter,omitempty"` // nanoseconds
+
+	Reason upstream.Reason `json:"reason,omitempty"` // of the origin's failure behind it
 }
 
 func newFailure(err error) *failure {
 	f := &failure{Message: err.Error()}
+	if origin, ok := errors.AsType[*upstream.Error](err); ok {
+		f.Reason = origin.Reason
+	}
 	var wire *cache.Error
 	switch {
 	case errors.As(err, &wire):
 		f.Code, f.Status, f.RetryAfter = string(wire.Code), wire.Status, wire.RetryAfter
 	case errors.Is(err, store.ErrNoRoom):
 		f.Code = codeNoRoom
+	case errors.Is(err, ErrGone):
+		f.Code = codeGone
 	}
 	return f
 }
 
 func (f *failure) err() error {
+	err := errors.New(f.Message)
+	if f.Reason != "" {
+		err = &described{message: f.Message, cause: &upstream.Error{Reason: f.Reason, Err: err}}
+	}
 	switch f.Code {
 	case "":
-		return errors.New(f.Message)
+		return err
 	case codeNoRoom:
 		return &described{message: f.Message, cause: store.ErrNoRoom}
+	case codeGone:
+		return &described{message: f.Message, cause: ErrGone}
 	default:
-		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: errors.New(f.Message)}
+		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: err}
 	}
 }
 

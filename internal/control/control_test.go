@@ -18,6 +18,7 @@ import (
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/goleak"
 )
@@ -72,7 +73,7 @@ func parse(t *testing.T, image string) imageref.Reference {
 
 func TestControl_P4_HandsAMirrorOver(t *testing.T) {
 	t.Parallel()
-	want := cache.Mirrored{Digest: digest.FromString("index"), Size: 12_300_000, Loaded: 4_000_000}
+	want := cache.Mirrored{Digest: digest.FromString("index"), Size: 12_300_000, Loaded: 4_000_000, Outcome: cache.Outcome{Kind: cache.Stale, Why: "timeout"}}
 	type call struct {
 		Image     string
 		Platforms []string
@@ -121,6 +122,13 @@ func TestControl_FailuresKeepTheirKind(t *testing.T) {
 			check: func(err error) bool {
 				var e *cache.Error
 				return errors.As(err, &e) && e.Code == cache.CodeTooManyRequests && e.Status == http.StatusTooManyRequests && e.RetryAfter == time.Minute
+			},
+		},
+		"An address that is refused": {
+			err: &cache.Error{Code: cache.CodeDenied, Status: http.StatusForbidden, Err: &upstream.Error{Reason: upstream.Refused, Host: "a.b", Err: errors.New("no")}},
+			check: func(err error) bool {
+				var e *upstream.Error
+				return errors.As(err, &e) && e.Reason == upstream.Refused
 			},
 		},
 		"A full disk":   {err: store.ErrNoRoom, check: func(err error) bool { return errors.Is(err, store.ErrNoRoom) }},
@@ -185,14 +193,25 @@ func TestControl_TheServersExitIsAClearError(t *testing.T) {
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("stopping took %v, want less than a second", took)
 	}
-	if err := <-failed; err == nil || !strings.Contains(err.Error(), "larder serve is stopping") {
-		t.Errorf("the client got %v, want that larder serve is stopping", err)
+	if err := <-failed; err == nil || !errors.Is(err, control.ErrGone) || !strings.Contains(err.Error(), "it is stopping") {
+		t.Errorf("the client got %v, want ErrGone and that larder serve is stopping", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
 	}
 	if _, err := control.Dial(t.Context(), path); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("dialling again: %v, want ErrNoServer", err)
+	}
+}
+
+func TestControl_AServerThatEndedBeforeIsAClearError(t *testing.T) {
+	t.Parallel()
+	path, stop := serve(t, t.TempDir(), mirrorFunc(nil))
+	client := dial(t, path)
+	stop()
+	_, err := client.Mirror(t.Context(), parse(t, "alpine"), nil, nil)
+	if !errors.Is(err, control.ErrGone) || strings.Contains(err.Error(), "http://") {
+		t.Errorf("the client got %v, want ErrGone without a URL", err)
 	}
 }
 
@@ -216,8 +235,8 @@ func TestControl_AKilledServerIsAClearError(t *testing.T) {
 		}()
 	}()
 	answerAndDie(t, listener)
-	if err := <-client; err == nil || !strings.Contains(err.Error(), "went away") {
-		t.Errorf("the client got %v, want that larder serve went away", err)
+	if err := <-client; !errors.Is(err, control.ErrGone) {
+		t.Errorf("the client got %v, want ErrGone", err)
 	}
 }
 

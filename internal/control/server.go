@@ -16,7 +16,7 @@ import (
 )
 
 // errStopping is what a client is told whose work ends with the process.
-var errStopping = errors.New("larder serve is stopping: run the command again when it is back")
+var errStopping = fmt.Errorf("%w: it is stopping; run the command again when it is back", ErrGone)
 
 // Serve answers clients on listener by mirrors, until ctx ends. Then it tells the clients that still wait, closes
 // the listener and returns.
@@ -98,7 +98,7 @@ func outcome(got cache.Mirrored, err error) event {
 	if err != nil {
 		return event{Failure: newFailure(err)}
 	}
-	return event{Result: &result{Digest: got.Digest, Size: got.Size, Loaded: got.Loaded}}
+	return event{Result: &result{Digest: got.Digest, Size: got.Size, Loaded: got.Loaded, Outcome: got.Outcome}}
 }
 
 // gauge keeps the newest progress, so that a slow client never holds up a mirror.

@@ -19,7 +19,7 @@ type connections struct {
 
 func newConnections() *connections { return &connections{fresh: make(map[net.Conn]struct{})} }
 
-// track is the server's ConnState hook.
+// track is a ConnState hook.
 func (c *connections) track(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,18 +27,23 @@ const (
 type Options struct {
 	Log   logr.Logger
 	Drain time.Duration // how long requests that run when the server stops may go on; 0: not at all
+
+	stall time.Duration // stallTimeout; a test has less
 }
 
 // Serve answers the connections of ln, HTTP/1.1 without TLS, until ctx ends. Then it accepts no more, closes connections
 // without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them off.
 // It closes ln. A nil error says that no handler runs any more.
 //
-// Headers must arrive within 10 s, and of a request body some bytes every 30 s; there is no timeout on answers (see Listen). A
-// request's context carries ctx's values, and ends with its connection, not with ctx.
+// Headers must arrive within 10 s, and of a request body some bytes every 30 s. On Linux a client that takes nothing of its answer
+// for 60 s is dropped; a transfer that moves, however slowly, is never ended. A request's context carries ctx's values, and ends
+// with its connection, not with ctx.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, o Options) error {
 	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
-	s := &server{drain: o.Drain, log: o.Log, breakOff: breakOff, conns: newConnections()}
+	s := &server{
+		drain: o.Drain, log: o.Log, breakOff: breakOff, conns: newConnections(), stalls: newStalls(cmp.Or(o.stall, stallTimeout)),
+	}
 	s.http = &http.Server{
 		Handler:           boundBodies(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -45,19 +51,31 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, o Options
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         new(http.Protocols),
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnState:         s.conns.track,
+		ConnState:         s.track,
 		ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelError),
 	}
 	s.http.Protocols.SetHTTP1(true)
+	watching, stopWatching := context.WithCancel(requests)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stopWatching()
+	wg.Go(func() { s.stalls.run(watching) })
 	return s.run(ctx, ln)
 }
 
 type server struct {
 	http     *http.Server
 	conns    *connections
+	stalls   *stalls
 	drain    time.Duration
 	log      logr.Logger
 	breakOff context.CancelFunc // ends the contexts of all requests
+}
+
+// track is the ConnState hook.
+func (s *server) track(conn net.Conn, state http.ConnState) {
+	s.conns.track(conn, state)
+	s.stalls.track(conn, state)
 }
 
 func (s *server) run(ctx context.Context, ln net.Listener) error {

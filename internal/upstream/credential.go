@@ -46,6 +46,7 @@ type keychain struct {
 	log    logr.Logger
 	flight singleflight.Group
 	found  *lru.Cache[imageref.Repository, finding]
+	used   *lru.Cache[imageref.Repository, string] // the names of what was found last
 
 	mu    sync.Mutex
 	stamp string
@@ -59,6 +60,7 @@ type finding struct {
 func newKeychain(s source, secret []byte, log logr.Logger) *keychain {
 	k := &keychain{source: s, secret: secret, log: log, stamp: s.stamp()}
 	k.found, _ = lru.New[imageref.Repository, finding](maxCredentials) // fails only on a size below 1
+	k.used, _ = lru.New[imageref.Repository, string](maxCredentials)
 	return k
 }
 
@@ -99,6 +101,7 @@ func (k *keychain) lookup(repo imageref.Repository) *credential {
 	}
 	c := k.credential(config)
 	k.found.Add(repo, finding{c, time.Now().Add(credentialTTL)})
+	k.used.Add(repo, c.name)
 	return c
 }
 
@@ -113,6 +116,7 @@ func (k *keychain) refresh() {
 	if stamp != k.stamp {
 		k.stamp = stamp
 		k.found.Purge()
+		k.used.Purge()
 	}
 }
 
@@ -128,12 +132,16 @@ func (k *keychain) credential(config authn.AuthConfig) *credential {
 	return &credential{config: config, id: id, name: id[:12]}
 }
 
-// Credential names the credential with which requests for repo are made now, as Error.Credential does. It waits at most
-// for one run of a credential helper, which is bounded.
+// Credential names the credential with which requests for repo were made last, as Error.Credential does; "anonymous" where there was
+// none since the files changed. It looks nothing up, and never waits.
 func (c *Client) Credential(repo imageref.Repository) string {
 	o, err := c.origin(repo.Host)
 	if err != nil {
 		return anonymous
 	}
-	return o.keychain.find(context.Background(), repo).name
+	o.keychain.refresh()
+	if name, ok := o.keychain.used.Peek(repo); ok {
+		return name
+	}
+	return anonymous
 }

@@ -20,6 +20,7 @@ const (
 	maxIdlePerHost      = 64
 	maxIdle             = 512
 	readBuffer          = 64 << 10
+	maxHeaderBytes      = 64 << 10 // of an answer; part of them go on to clients
 )
 
 // environment is what the process's environment says about proxies, read once when a client is made.
@@ -51,17 +52,18 @@ func newLink(env *environment, g *guard, tlsConfig *tls.Config) *link {
 	protocols.SetHTTP1(true) // one blob, one connection: HTTP/2 would share one window and one TCP stream among them
 	g.proxies = &env.used
 	return &link{guard: g, transport: &http.Transport{
-		Proxy:                 env.proxy,
-		DialContext:           g.dial,
-		TLSClientConfig:       tlsConfig,
-		TLSHandshakeTimeout:   tlsHandshakeTimeout,
-		ResponseHeaderTimeout: headerTimeout,
-		IdleConnTimeout:       idleConnTimeout,
-		MaxIdleConns:          maxIdle,
-		MaxIdleConnsPerHost:   maxIdlePerHost,
-		ReadBufferSize:        readBuffer,
-		DisableCompression:    true,
-		Protocols:             protocols,
+		Proxy:                  env.proxy,
+		DialContext:            g.dial,
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		ReadBufferSize:         readBuffer,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true,
+		Protocols:              protocols,
 	}}
 }
 

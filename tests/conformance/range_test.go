@@ -121,8 +121,8 @@ func TestConformance_B8_ManyConnectionsFetchParts(t *testing.T) {
 		rate      int64
 		transfers bool // whether parts may have transfers of their own: they lie far ahead
 	}{
-		"Within reach": {6 << 20, 24 << 20, false},
-		"Far ahead":    {24 << 20, 24 << 20, true},
+		"Within reach": {4 << 20, 16 << 20, false},
+		"Far ahead":    {12 << 20, 24 << 20, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

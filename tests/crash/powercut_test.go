@@ -2,7 +2,6 @@ package crash
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -63,57 +62,69 @@ func TestPowerCut_P1_UnsyncedWritesAreDropped(t *testing.T) {
 // disk is a mounted file system whose power can be cut.
 type disk struct {
 	folder string
-	in     io.Writer
-	heard  chan string // closed when it has ended
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	heard  chan string   // what it says; closed when it has ended
+	ended  chan struct{} // closed when its status is known
 }
 
 // newDisk mounts one, or skips the test where the machine cannot.
 func newDisk(t *testing.T, seed uint64) *disk {
 	t.Helper()
+	d := &disk{folder: t.TempDir(), heard: make(chan string, 1), ended: make(chan struct{})}
+	d.cmd = exec.Command(buildPowercut(t), "-seed", strconv.FormatUint(seed, 10), d.folder)
+	d.start(t)
+	t.Cleanup(func() {
+		_ = d.in.Close()
+		if <-d.ended; !d.cmd.ProcessState.Success() && !t.Skipped() {
+			t.Errorf("powercut ended with %s", d.cmd.ProcessState)
+		}
+	})
+	if line := <-d.heard; line == "mounted" {
+		return d
+	}
+	if <-d.ended; d.cmd.ProcessState.ExitCode() == cannotMount {
+		t.Skip("NOT TESTED: no power was cut, for this machine cannot mount FUSE (it needs /dev/fuse, and root or fusermount3)")
+	}
+	t.Fatal("powercut does not mount its disk")
+	return nil
+}
+
+func buildPowercut(t *testing.T) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "powercut")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
-	build.Dir = "powercut"
+	build.Dir = "powercut" // a module of its own
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building powercut: %v\n%s", err, out)
 	}
-	d := &disk{folder: t.TempDir(), heard: make(chan string, 1)}
-	cmd := exec.Command(binary, "-seed", strconv.FormatUint(seed, 10), d.folder)
-	cmd.Stderr = t.Output()
-	in, err := cmd.StdinPipe()
+	return binary
+}
+
+// start starts the command and passes on what it says.
+func (d *disk) start(t *testing.T) {
+	t.Helper()
+	var err error
+	if d.in, err = d.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	d.cmd.Stderr = t.Output()
+	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d.in = in
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
 	go func() {
+		defer close(d.ended)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			d.heard <- lines.Text()
 		}
 		close(d.heard)
-		ended <- cmd.Wait()
+		_ = d.cmd.Wait() // its status is looked at
 	}()
-	if line := <-d.heard; line != "mounted" {
-		err := <-ended
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == cannotMount {
-			t.Skip("NOT TESTED: no power was cut, for this machine cannot mount FUSE (it needs /dev/fuse, and root or fusermount3)")
-		}
-		t.Fatalf("powercut said %q and ended with %v", line, err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		if err := <-ended; err != nil {
-			t.Errorf("powercut ended with %v", err)
-		}
-	})
-	return d
 }
 
 func (d *disk) say(t *testing.T, line string) {

@@ -3,20 +3,22 @@ package faults
 import (
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/larder-dev/larder/tests/origin"
 )
 
 // cut is where a body breaks: in the middle of every manifest, list and layer that the tests have.
 const (
-	cutManifest = 40
+	cutManifest = 20
 	cutBlob     = 100_000
 	layerSize   = 256 << 10
 )
 
 // retryAfter is what the origin says with a 429, in seconds.
 const retryAfter = 2
+
+// patience is the checkTimeout where no check may be late.
+const patience = "20s"
 
 // row is one fault, and what becomes of each kind of request while it lasts.
 type row struct {
@@ -26,7 +28,7 @@ type row struct {
 	docs     []origin.Effect      // strike manifests, tags and referrers
 	blobs    []origin.Effect      // strike blobs
 	once     bool                 // each blob meets the fault once, not each time that it is asked for
-	pausable bool                 // a mirror meets the fault once: it waits and goes on
+	pausable bool                 // a mirror meets the fault once, at its manifest: it waits and goes on
 	patience string               // checkTimeout; empty: longer than any answer takes
 
 	manifest want // T1, T9: never seen, by tag and by digest
@@ -35,8 +37,9 @@ type row struct {
 	unsized  want // the same, its size not known
 	list     want // D1: tags and referrers never seen
 	recheck  want // D1: the same, stored and due
-	fallback want // D2: referrers under the fallback tag, where that is not as list
-	refer    want // D2: referrers, stored or not, where they are not as list and recheck
+	refer    want // D2: referrers never seen, where that is not as list
+	rerefer  want // D2: stored referrers that are due, where that is not as recheck
+	fallback want // D2: referrers never seen under the fallback tag, where that is not as refer
 	mirror   want // M1, P1: larder pull
 }
 
@@ -91,13 +94,13 @@ var rows = []row{
 		name: "Length too large",
 		docs: effects(origin.WrongLength(5)), blobs: effects(origin.WrongLength(5)),
 		manifest: badGateway, check: stale("invalid"), blob: badGateway, unsized: brokenOff,
-		list: badGateway, recheck: stale("invalid"), mirror: badGateway,
+		list: whole, recheck: whole, refer: badGateway, rerefer: stale("invalid"), mirror: badGateway,
 	},
 	{
 		name: "Length too small",
 		docs: effects(origin.WrongLength(-5)), blobs: effects(origin.WrongLength(-5)),
 		manifest: badGateway, check: stale("invalid"), blob: badGateway, unsized: brokenOff,
-		list: badGateway, recheck: stale("invalid"), mirror: badGateway,
+		list: whole, recheck: whole, refer: badGateway, rerefer: stale("invalid"), mirror: badGateway,
 	},
 	{
 		name: "Wrong digest header",
@@ -179,15 +182,15 @@ var rows = []row{
 		name: "404 for what was there",
 		docs: effects(origin.Status(404)), blobs: effects(origin.Status(404)),
 		manifest: unknown, check: stale("404"), blob: unknown, unsized: unknown,
-		list: unknown, recheck: stale("404"), refer: nothing, mirror: unknown,
+		list: unknown, recheck: stale("404"), refer: nothing, rerefer: nothing, mirror: unknown,
 	},
 	{
-		name: "HTTP/1.0, ended by the close",
+		name: "HTTP 1.0, ended by the close",
 		docs: effects(origin.HTTP10(), origin.NoLength()), blobs: effects(origin.HTTP10(), origin.NoLength()),
 		manifest: whole, check: whole, blob: whole, unsized: whole, list: whole, recheck: whole, mirror: whole,
 	},
 	{
-		name:     "HTTP/1.0, closed too early",
+		name:     "HTTP 1.0, closed too early",
 		docs:     effects(origin.HTTP10(), origin.NoLength(), origin.TruncateAfter(cutManifest)),
 		blobs:    effects(origin.HTTP10(), origin.NoLength(), origin.TruncateAfter(cutBlob)),
 		manifest: badGateway, check: stale("invalid"), blob: brokenOff, unsized: brokenOff,
@@ -240,13 +243,9 @@ func TestFault_Matrix(t *testing.T) {
 			st.inspect(t)
 			st.heal()
 			st.pullOthers(t)
-			st.Restart(t)
 			st.pullAll(t)
 			st.refuse()
 			st.pullStored(t)
 		})
 	}
 }
-
-// patience is the checkTimeout of rows in which no check may be late.
-const patience = 20 * time.Second

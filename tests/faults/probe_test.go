@@ -173,17 +173,17 @@ func listProbe(name, key string, path func(origin.Image) string, more func(*test
 }
 
 func (r row) wantList(key string, refers, stored bool) want {
-	want := r.list
-	if stored {
-		want = r.recheck
+	switch {
+	case key == "fallback":
+		return cmp.Or(r.fallback, r.refer, r.list)
+	case refers && stored:
+		return cmp.Or(r.rerefer, r.recheck)
+	case refers:
+		return cmp.Or(r.refer, r.list)
+	case stored:
+		return r.recheck
 	}
-	if refers {
-		want = cmp.Or(r.refer, want)
-	}
-	if key == "fallback" {
-		want = cmp.Or(r.fallback, want)
-	}
-	return want
+	return r.list
 }
 
 func pathTags(origin.Image) string          { return "/tags/list" }

@@ -22,10 +22,16 @@ type site struct {
 func newSite(t testing.TB, lines ...string) *site {
 	t.Helper()
 	l := process.NewUnconfigured(t)
-	l.Write(t, "larder.yaml", strings.Join(lines, "\n"))
-	l.Write(t, "repositories/none.yaml", "")
-	l.Restart(t)
-	return &site{l}
+	s := &site{l}
+	s.configure(t, lines...)
+	s.Restart(t)
+	return s
+}
+
+// configure writes a configuration for the next start.
+func (s *site) configure(t testing.TB, lines ...string) {
+	t.Helper()
+	s.Write(t, "larder.yaml", strings.Join(lines, "\n"))
 }
 
 // newPlainSite starts a process by which process.Host is o.
@@ -49,26 +55,33 @@ func (s *site) url(host, repository string) string {
 	return "http://" + s.Addr + "/v2/" + host + "/" + repository
 }
 
+// served is how many requests the process has answered.
+func (s *site) served(t testing.TB) int { return int(s.sum(t, "larder_requests_total{")) }
+
 // metric returns the value of a metric ("larder_fetch_failures_total{cause=\"no_room\"}"); 0 where it was never counted.
-func (s *site) metric(t testing.TB, name string) float64 {
+func (s *site) metric(t testing.TB, name string) float64 { return s.sum(t, name+" ") }
+
+// sum adds up the metrics whose lines begin so.
+func (s *site) sum(t testing.TB, prefix string) float64 {
 	t.Helper()
+	var sum float64
 	a := ask(t, http.MethodGet, "http://"+s.Health+"/metrics")
 	if a.err != nil || a.status != http.StatusOK {
 		t.Errorf("asking for the metrics: %v", a)
 	}
 	lines := bufio.NewScanner(strings.NewReader(string(a.body)))
 	for lines.Scan() {
-		value, found := strings.CutPrefix(lines.Text(), name+" ")
-		if !found {
+		if !strings.HasPrefix(lines.Text(), prefix) {
 			continue
 		}
+		value := lines.Text()[strings.LastIndex(lines.Text(), " ")+1:]
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			t.Errorf("metric %s: %v", name, err)
+			t.Errorf("metric %s: %v", lines.Text(), err)
 		}
-		return n
+		sum += n
 	}
-	return 0
+	return sum
 }
 
 // quiet waits until no transfer runs.

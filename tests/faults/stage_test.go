@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -27,15 +28,7 @@ func newStage(t *testing.T, r row) *stage {
 		images: map[string]origin.Image{}, others: map[string]origin.Image{},
 		now: map[string][]string{}, before: map[string][]string{},
 	}
-	timeout := r.patience
-	if timeout == "" {
-		timeout = patience.String()
-	}
-	lines := []string{"checkTimeout: " + timeout, "updateInterval: 0s", "registries:"}
-	for _, p := range probes {
-		lines = append(lines, registry(p.host(), st.of(p)))
-	}
-	st.site = newSite(t, lines...)
+	st.site = newSite(t, st.config(cmp.Or(r.patience, patience))...)
 	for _, p := range probes {
 		st.images[p.key] = st.of(p).Push(t, p.key+":1", origin.RandomImage(1, layerSize))
 		st.others[p.key] = st.of(p).Push(t, p.key+":other", origin.RandomImage(1, origin.MinLayerSize))
@@ -44,6 +37,15 @@ func newStage(t *testing.T, r row) *stage {
 		}
 	}
 	return st
+}
+
+// config is a configuration in which no check waits for longer than timeout.
+func (st *stage) config(timeout string) []string {
+	lines := []string{"checkTimeout: " + timeout, "updateInterval: 0s", "registries:"}
+	for _, p := range probes {
+		lines = append(lines, registry(p.host(), st.of(p)))
+	}
+	return lines
 }
 
 func (st *stage) of(p probe) *origin.Origin {
@@ -63,11 +65,12 @@ func (st *stage) arm() {
 	}
 	for _, p := range probes {
 		docs, blobs := documents().In(p.key), origin.Blobs().In(p.key)
-		if st.row.once || st.row.pausable && p.mirrors {
+		if st.row.once {
 			blobs = blobs.First(1)
 		}
 		if st.row.pausable && p.mirrors {
-			docs = docs.First(1)
+			st.of(p).Fail(docs.First(1), st.row.docs...)
+			continue
 		}
 		st.of(p).Fail(docs, st.row.docs...)
 		st.of(p).Fail(blobs, st.row.blobs...)
@@ -112,9 +115,11 @@ func (st *stage) pullOthers(t *testing.T) {
 	}
 }
 
-// pullAll pulls what the fault had struck, and has a fresh process mirror it.
+// pullAll has a fresh process pull what the fault had struck, and mirror it.
 func (st *stage) pullAll(t *testing.T) {
 	t.Helper()
+	st.configure(t, st.config(patience)...)
+	st.Restart(t)
 	for _, p := range probes {
 		pull(t, st.base(p), st.images[p.key])
 		if p.again != nil {

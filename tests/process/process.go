@@ -36,7 +36,7 @@ func Main(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "larder")
-	build := exec.Command("go", "build", "-o", binary, "github.com/larder-dev/larder/cmd/larder")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "github.com/larder-dev/larder/cmd/larder")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building larder: %v\n%s", err, out)
@@ -102,7 +102,7 @@ func (l *Larder) Write(t testing.TB, name, content string) {
 // Start runs larder serve and waits until it listens.
 func (l *Larder) Start(t testing.TB) {
 	t.Helper()
-	l.cmd = exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+	l.cmd = exec.CommandContext(context.Background(), binary, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 	l.cmd.Dir = l.Dir
 	out, in := io.Pipe()
 	l.cmd.Stdout, l.cmd.Stderr = in, in
@@ -158,19 +158,25 @@ func (l *Larder) Run(t testing.TB, args ...string) (string, error) {
 	return string(out), err
 }
 
+// Answer is the beginning of an answer.
+type Answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // Get asks the registry, and returns the answer with its whole body. Names and values of header fields come in turn.
-func (l *Larder) Get(t testing.TB, method, path string, header ...string) (*http.Response, []byte) {
+func (l *Larder) Get(t testing.TB, method, path string, header ...string) (*Answer, []byte) {
 	t.Helper()
 	return get(t, method, "http://"+l.Addr+path, header...)
 }
 
 // GetHealth asks for metrics and probes.
-func (l *Larder) GetHealth(t testing.TB, path string) (*http.Response, []byte) {
+func (l *Larder) GetHealth(t testing.TB, path string) (*Answer, []byte) {
 	t.Helper()
 	return get(t, http.MethodGet, "http://"+l.Health+path)
 }
 
-func get(t testing.TB, method, url string, header ...string) (*http.Response, []byte) {
+func get(t testing.TB, method, url string, header ...string) (*Answer, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
@@ -188,7 +194,7 @@ func get(t testing.TB, method, url string, header ...string) (*http.Response, []
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}
-	return resp, body
+	return &Answer{StatusCode: resp.StatusCode, Header: resp.Header}, body
 }
 
 // Said returns what the process wrote to its standard output and error so far, over all starts.

@@ -3,6 +3,7 @@ package pull
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
@@ -15,13 +16,26 @@ func advice(ref imageref.Reference, err error) string {
 	if errors.Is(err, store.ErrNoRoom) {
 		return "make room on the disk of the data folder"
 	}
+	origin, failedThere := errors.AsType[*upstream.Error](err)
+	if failedThere && origin.Reason == upstream.Refused {
+		return adviceForRefused(ref.Repository.Host, origin)
+	}
 	if answer, ok := errors.AsType[*cache.Error](err); ok {
 		return adviceFor(ref, answer)
 	}
-	if origin, ok := errors.AsType[*upstream.Error](err); ok {
+	if failedThere {
 		return adviceFor(ref, &cache.Error{Code: codeOf(origin.Reason), RetryAfter: origin.RetryAfter, Err: origin})
 	}
 	return ""
+}
+
+// adviceForRefused tells addresses apart that may be allowed from those that never are. Another process's refusal is known by its
+// words alone.
+func adviceForRefused(host string, refused error) string {
+	if strings.Contains(refused.Error(), "loopback address") {
+		return fmt.Sprintf("to allow it, list it in the configuration file: {host: '%s', endpoints: ['http://%s']}", host, host)
+	}
+	return fmt.Sprintf("remove it: no configuration lets Larder pull %s from there", host)
 }
 
 func adviceFor(ref imageref.Reference, e *cache.Error) string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
 )
@@ -20,16 +21,19 @@ type job struct {
 	terminal  bool
 }
 
-// run brings the images in one after the other, and goes on after a failure; the error counts them.
+// run brings the images in one after the other, and goes on after a failure, unless it is that of all; the error counts them.
 func (j job) run(ctx context.Context, through control.Mirrorer) error {
 	failed := 0
 	for _, ref := range j.images {
-		if err := j.one(ctx, through, ref); err != nil {
+		err := j.one(ctx, through, ref)
+		switch {
+		case ctx.Err() != nil:
+			return errInterrupted
+		case errors.Is(err, control.ErrGone):
+			return err
+		case err != nil:
 			failed++
 			_, _ = fmt.Fprintln(j.out, explain(ref, err))
-		}
-		if ctx.Err() != nil {
-			return errors.New("interrupted: what is complete stays, run the command again for the rest")
 		}
 	}
 	if failed > 0 {
@@ -46,13 +50,37 @@ func (j job) one(ctx context.Context, through control.Mirrorer, ref imageref.Ref
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(j.out, "%s: %s, digest %s, %s\n", ref, size(got.Size), got.Digest, took(time.Since(start)))
+	_, err = fmt.Fprintf(j.out, "%s: %s, digest %s, %s%s\n", ref, size(got.Size), got.Digest, took(time.Since(start)),
+		remark(ref, got.Outcome))
 	return err
 }
 
-// explain is the line of a failure.
+// remark says how an image came about, behind its line.
+func remark(ref imageref.Reference, outcome cache.Outcome) string {
+	switch outcome.Kind {
+	case cache.Miss, cache.Collapsed:
+		return " (new)"
+	case cache.Revalidated:
+		return " (confirmed)"
+	case cache.Hit:
+		if ref.Digest != "" {
+			return " (stored)"
+		}
+		return " (stored; not asked again: its policy has no check due)"
+	case cache.Stale:
+		return fmt.Sprintf(" (stale: could not be confirmed: %s)", outcome.Why)
+	default:
+		return ""
+	}
+}
+
+// explain is what to say of a failure. Where many blobs of an image fail, one is enough.
 func explain(ref imageref.Reference, err error) string {
-	line := fmt.Sprintf("%s: %v", ref, err)
+	first, others, _ := strings.Cut(err.Error(), "\n")
+	line := fmt.Sprintf("%s: %s", ref, first)
+	if others != "" {
+		line += fmt.Sprintf(" (and %d more)", 1+strings.Count(others, "\n"))
+	}
 	if hint := advice(ref, err); hint != "" {
 		line += "\n  " + hint
 	}
@@ -61,21 +89,19 @@ func explain(ref imageref.Reference, err error) string {
 
 func took(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
 
-// parseImages reads references as a pod's image field has them.
-func parseImages(names []string) ([]imageref.Reference, error) {
+// ParseImages reads references as a pod's image field has them. The error tells all that are none.
+func ParseImages(names []string) ([]imageref.Reference, error) {
 	refs := make([]imageref.Reference, 0, len(names))
+	var errs []error
 	for _, name := range names {
 		ref, err := imageref.Parse(name)
-		if err != nil {
-			return nil, err
-		}
-		refs = append(refs, ref)
+		refs, errs = append(refs, ref), append(errs, err)
 	}
-	return refs, nil
+	return refs, errors.Join(errs...)
 }
 
-// checkPlatforms refuses what cannot name a platform.
-func checkPlatforms(platforms []string) error {
+// CheckPlatforms refuses what cannot name a platform.
+func CheckPlatforms(platforms []string) error {
 	for _, platform := range platforms {
 		parts := strings.Split(platform, "/")
 		if len(parts) < 2 || len(parts) > 3 || strings.Contains("/"+platform+"/", "//") {

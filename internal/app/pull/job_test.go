@@ -37,7 +37,7 @@ func (a answers) Mirror(ctx context.Context, ref imageref.Reference, _ []string,
 
 func refs(t *testing.T, names ...string) []imageref.Reference {
 	t.Helper()
-	parsed, err := parseImages(names)
+	parsed, err := ParseImages(names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestJob_PlainOutput(t *testing.T) {
 	t.Parallel()
 	dgst := digest.FromString("index")
 	through := answers{
-		"docker.io/library/alpine:3.20": cache.Mirrored{Digest: dgst, Size: 12_345_678, Loaded: 5},
+		"docker.io/library/alpine:3.20": cache.Mirrored{Digest: dgst, Size: 12_345_678, Loaded: 5, Outcome: cache.Outcome{Kind: cache.Miss}},
 		"reg.test/private:v1":           &cache.Error{Code: cache.CodeDenied, Err: errors.New("reg.test: 401 Unauthorized")},
 		"docker.io/library/none:latest": &cache.Error{Code: cache.CodeManifestUnknown, Err: errors.New("docker.io: 404 Not Found")},
 	}
@@ -60,7 +60,7 @@ func TestJob_PlainOutput(t *testing.T) {
 	if err == nil || err.Error() != "2 of 3 images failed" {
 		t.Errorf("got error %v, want that 2 of 3 images failed", err)
 	}
-	want := "docker.io/library/alpine:3.20: 12.3 MB, digest " + dgst.String() + ", 0.0s\n" +
+	want := "docker.io/library/alpine:3.20: 12.3 MB, digest " + dgst.String() + ", 0.0s (new)\n" +
 		"reg.test/private:v1: reg.test: 401 Unauthorized\n" +
 		"  check the name; where the image is private, log in with docker login reg.test, or set credentialsFile for it in the configuration file\n" +
 		"docker.io/library/none:latest: docker.io: 404 Not Found\n" +
@@ -123,8 +123,8 @@ func TestCheckPlatforms(t *testing.T) {
 	for platform, good := range map[string]bool{
 		"linux/amd64": true, "linux/arm64/v8": true, "amd64": false, "linux/": false, "a/b/c/d": false, "": false,
 	} {
-		if err := checkPlatforms([]string{platform}); (err == nil) != good {
-			t.Errorf("checkPlatforms(%q) = %v, want good: %v", platform, err, good)
+		if err := CheckPlatforms([]string{platform}); (err == nil) != good {
+			t.Errorf("CheckPlatforms(%q) = %v, want good: %v", platform, err, good)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/app/owner"
 	"github.com/larder-dev/larder/internal/control"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
@@ -27,44 +28,36 @@ const (
 
 // Options configure a pull.
 type Options struct {
-	serve.Cache          // the folder, and how to reach origins where this process becomes its owner
-	Images      []string // as a pod's image field has them
-	Platforms   []string // os/architecture[/variant]; none: all of each image
-	Terminal    bool     // whether the output is a terminal
+	serve.Cache                      // the folder, and how to reach origins where this process becomes its owner
+	Images      []imageref.Reference // what to bring in
+	Platforms   []string             // os/architecture[/variant]; none: all of each image
+	Terminal    bool                 // whether out is a terminal
+	Out         io.Writer            // takes how each image went
+	Remarks     io.Writer            // takes what else a person may want to know
 }
 
-// Run brings in the images, one after the other, and says on out how each went. The error counts those that failed.
-func Run(ctx context.Context, o Options, out io.Writer, log logr.Logger) error {
-	refs, err := parseImages(o.Images)
-	if err != nil {
-		return err
-	}
-	if err := checkPlatforms(o.Platforms); err != nil {
-		return err
-	}
-	through, release, err := reach(ctx, ownerOptions(o.Cache, log))
-	if err != nil {
-		return err
-	}
-	err = job{images: refs, platforms: o.Platforms, out: out, terminal: o.Terminal}.run(ctx, through)
-	return errors.Join(err, release())
-}
+// errInterrupted is all that there is to say after Ctrl-C.
+var errInterrupted = errors.New("interrupted: what is complete stays, run the command again for the rest")
 
-// ownerOptions are those of a process that lives for the pull alone. The defaults of the configuration hold: objects are
-// larder serve's to read.
-func ownerOptions(o serve.Cache, log logr.Logger) owner.Options {
-	set, _ := policy.Compile(nil, nil, o.Defaults) // the options were validated
-	current := &policy.Current{}
-	current.Store(set)
-	return owner.Options{Cache: o, Policies: current, Metrics: metrics.New(prometheus.NewRegistry()), Log: log}
+// Run brings in the images, one after the other, and says on o.Out how each went. The error counts those that failed.
+func Run(ctx context.Context, o Options, log logr.Logger) error {
+	through, release, err := reach(ctx, o, log)
+	if err == nil {
+		j := job{images: o.Images, platforms: o.Platforms, out: o.Out, terminal: o.Terminal}
+		err = errors.Join(j.run(ctx, through), release())
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 // reach returns what brings images into the folder: this process as its owner, or the process that owns it.
-func reach(ctx context.Context, o owner.Options) (control.Mirrorer, func() error, error) {
+func reach(ctx context.Context, o Options, log logr.Logger) (control.Mirrorer, func() error, error) {
 	patience := time.NewTimer(busyFor)
 	defer patience.Stop()
 	for {
-		through, release, err := reachOnce(ctx, o)
+		through, release, err := reachOnce(ctx, o, log)
 		if !errors.Is(err, control.ErrNoServer) {
 			return through, release, err
 		}
@@ -78,12 +71,20 @@ func reach(ctx context.Context, o owner.Options) (control.Mirrorer, func() error
 	}
 }
 
-func reachOnce(ctx context.Context, o owner.Options) (control.Mirrorer, func() error, error) {
-	own, err := owner.Open(ctx, o)
-	if err == nil {
+func reachOnce(ctx context.Context, o Options, log logr.Logger) (control.Mirrorer, func() error, error) {
+	policies := &policy.Current{}
+	own, err := owner.Open(ctx, owner.Options{
+		Cache: o.Cache, Policies: policies, Metrics: metrics.New(prometheus.NewRegistry()), Log: log,
+	})
+	switch {
+	case err == nil:
+		_, _ = fmt.Fprintf(o.Remarks, "No larder serve owns %s; pulling alone.\n", o.Data)
+		err = loadPolicies(policies, o.Cache, log)
+		if err != nil {
+			return nil, nil, errors.Join(err, own.Close())
+		}
 		return own.Cache, own.Close, nil
-	}
-	if !errors.Is(err, store.ErrOwned) {
+	case !errors.Is(err, store.ErrOwned):
 		return nil, nil, err
 	}
 	client, dialErr := control.Dial(ctx, store.SocketPath(o.Data))
@@ -94,4 +95,21 @@ func reachOnce(ctx context.Context, o owner.Options) (control.Mirrorer, func() e
 		return nil, nil, dialErr
 	}
 	return client, func() error { client.Close(); return nil }, nil
+}
+
+// loadPolicies puts in force what the folder of manifests says now.
+func loadPolicies(current *policy.Current, o serve.Cache, log logr.Logger) error {
+	objects, problems, err := owner.Folder(o).Load()
+	if err != nil {
+		return err
+	}
+	set, left := policy.Compile(objects.Repositories, objects.CachedImages, o.Defaults)
+	current.Store(set)
+	for _, p := range problems {
+		log.Info("not in force", "reason", p.Error())
+	}
+	for _, p := range left {
+		log.Info("not in force", "file", objects.Source(p.Kind, p.Name), "reason", p.Error())
+	}
+	return nil
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
-	"github.com/larder-dev/larder/internal/policy/folder"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/proxy"
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,18 +66,10 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 	registry := newRegistry()
 	p := &process{options: o, log: log, registry: registry, metrics: metrics.New(registry), policies: &policy.Current{}}
 	p.manifests = &manifests{
-		folder: newFolder(o), defaults: o.Defaults, current: p.policies,
+		folder: owner.Folder(o.Cache), defaults: o.Defaults, current: p.policies,
 		changed: make(chan struct{}, 1), log: log.WithName("manifests"),
 	}
 	return p
-}
-
-func newFolder(o serve.Options) *folder.Folder {
-	options := []folder.Option{folder.WithDefaults(o.Defaults)}
-	if o.ManifestsRequired {
-		options = append(options, folder.Required())
-	}
-	return folder.New(o.Manifests, options...)
 }
 
 // open takes the data folder, reads the policies and only then listens.

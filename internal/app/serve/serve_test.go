@@ -76,8 +76,11 @@ func options(t *testing.T) serve.Options {
 	t.Helper()
 	folder := t.TempDir()
 	return serve.Options{
-		Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Manifests: filepath.Join(folder, "repositories"),
-		Cache: serve.Cache{Data: filepath.Join(folder, "data"), LogLevel: "info", LogFormat: "text", CheckTimeout: 2 * time.Second},
+		Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
+		Cache: serve.Cache{
+			Data: filepath.Join(folder, "data"), Manifests: filepath.Join(folder, "repositories"),
+			LogLevel: "info", LogFormat: "text", CheckTimeout: 2 * time.Second,
+		},
 	}
 }
 

@@ -1,11 +1,13 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
@@ -44,11 +46,11 @@ func parseConfig(path string, text []byte) (Cache, error) {
 	r := reader{path: path}
 	var c config
 	r.decode(text, &c)
-	if len(r.errs) > 0 {
-		return Cache{}, errors.Join(r.errs...)
+	if err := r.err(); err != nil {
+		return Cache{}, err
 	}
 	o := r.options(&c)
-	if err := errors.Join(r.errs...); err != nil {
+	if err := r.err(); err != nil {
 		return Cache{}, err
 	}
 	return o, nil
@@ -58,7 +60,7 @@ func parseConfig(path string, text []byte) (Cache, error) {
 type reader struct {
 	path     string
 	document strictyaml.Document
-	errs     []error
+	problems []strictyaml.Problem
 }
 
 func (r *reader) decode(text []byte, c *config) {
@@ -71,25 +73,29 @@ func (r *reader) decode(text []byte, c *config) {
 		r.document = documents[0]
 		problems = r.document.Decode(c)
 	}
-	for _, p := range problems {
-		r.add(p)
-	}
+	r.problems = append(r.problems, problems...)
 }
 
 func (r *reader) report(field, format string, args ...any) {
-	r.add(strictyaml.Problem{Line: r.document.LineOf(field), Field: field, Reason: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems,
+		strictyaml.Problem{Line: r.document.LineOf(field), Field: field, Reason: fmt.Sprintf(format, args...)})
 }
 
-// add words a problem as "larder.yaml:4: registries[0].host: ...".
-func (r *reader) add(p strictyaml.Problem) {
-	where := r.path
-	if p.Line > 0 {
-		where = fmt.Sprintf("%s:%d", where, p.Line)
+// err returns all that is wrong, in the order of its lines, each worded as "larder.yaml:4: registries[0].host: ...".
+func (r *reader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b strictyaml.Problem) int { return cmp.Compare(a.Line, b.Line) })
+	errs := make([]error, 0, len(r.problems))
+	for _, p := range r.problems {
+		where := r.path
+		if p.Line > 0 {
+			where = fmt.Sprintf("%s:%d", where, p.Line)
+		}
+		if p.Field != "" {
+			where += ": " + p.Field
+		}
+		errs = append(errs, fmt.Errorf("%s: %s", where, p.Reason))
 	}
-	if p.Field != "" {
-		where += ": " + p.Field
-	}
-	r.errs = append(r.errs, fmt.Errorf("%s: %s", where, p.Reason))
+	return errors.Join(errs...)
 }
 
 // relative resolves a path against the folder of the configuration file.

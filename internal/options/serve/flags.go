@@ -6,9 +6,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/larder-dev/larder/internal/policy"
@@ -19,22 +22,22 @@ import (
 // Options are what `larder serve` runs with.
 type Options struct {
 	Cache
-	Listen            string // host:port of the proxy face
-	MetricsListen     string // host:port of metrics and probes
-	Manifests         string // folder of Repositories and CachedImages
-	ManifestsRequired bool   // the folder was asked for: it must exist
+	Listen        string // host:port of the proxy face
+	MetricsListen string // host:port of metrics and probes
 }
 
 // Cache are the options of every command that works on a cache.
 type Cache struct {
-	Data         string // local folder
-	LogLevel     string // debug, info, warn or error
-	LogFormat    string // text or json
-	Registries   []upstream.Registry
-	Storage      Storage
-	CheckTimeout time.Duration   // how long a request waits for a check
-	Defaults     policy.Defaults // for tags of which no Repository says otherwise
-	ExpiryDelay  time.Duration   // how long a tag that no object names is kept after its last pull; 0: for ever
+	Data              string // local folder
+	Manifests         string // folder of Repositories and CachedImages
+	ManifestsRequired bool   // the folder was asked for: it must exist
+	LogLevel          string // debug, info, warn or error
+	LogFormat         string // text or json
+	Registries        []upstream.Registry
+	Storage           Storage
+	CheckTimeout      time.Duration   // how long a request waits for a check
+	Defaults          policy.Defaults // for tags of which no Repository says otherwise
+	ExpiryDelay       time.Duration   // how long a tag that no object names is kept after its last pull; 0: for ever
 }
 
 // Storage says where the store is.
@@ -58,6 +61,7 @@ type CacheFlags struct {
 	flags     *pflag.FlagSet
 	data      string
 	config    string
+	manifests string
 	logLevel  string
 	logFormat string
 }
@@ -67,23 +71,38 @@ func (f *CacheFlags) Bind(flags *pflag.FlagSet) {
 	f.flags = flags
 	flags.StringVar(&f.data, flagData, "./larder-data", "folder of the cache")
 	flags.StringVar(&f.config, flagConfig, "larder.yaml", "configuration file; the default one may be missing")
+	flags.StringVar(&f.manifests, flagManifests, "./repositories",
+		"folder of Repository and CachedImage manifests; the default one may be missing")
 	flags.StringVar(&f.logLevel, flagLogLevel, "info", "what to log from: debug, info, warn or error")
 	flags.StringVar(&f.logFormat, flagLogFormat, "text", "how to log: text or json")
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
 func (f *CacheFlags) Options() (Cache, error) {
+	required := f.flags.Changed(flagManifests)
 	errs := []error{
-		checkFolder(flagData, f.data),
+		checkPath(flagData, f.data, "folder"),
+		checkPath(flagManifests, f.manifests, "folder"),
 		checkChoice(flagLogLevel, f.logLevel, "debug", "info", "warn", "error"),
 		checkChoice(flagLogFormat, f.logFormat, "text", "json"),
 	}
-	o, err := readConfig(f.config, f.flags.Changed(flagConfig))
+	if required && f.manifests != "" {
+		errs = append(errs, checkFolder(flagManifests, f.manifests))
+	}
+	o, err := f.readConfig()
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return Cache{}, err
 	}
-	o.Data, o.LogLevel, o.LogFormat = f.data, f.logLevel, f.logFormat
+	o.Data, o.Manifests, o.ManifestsRequired = f.data, f.manifests, required
+	o.LogLevel, o.LogFormat = f.logLevel, f.logFormat
 	return o, nil
+}
+
+func (f *CacheFlags) readConfig() (Cache, error) {
+	if err := checkPath(flagConfig, f.config, "file"); err != nil {
+		return Cache{}, err
+	}
+	return readConfig(f.config, f.flags.Changed(flagConfig))
 }
 
 // Flags are the flags of `larder serve`. Bind them before the command line is parsed.
@@ -91,7 +110,6 @@ type Flags struct {
 	cache         CacheFlags
 	listen        string
 	metricsListen string
-	manifests     string
 }
 
 // Bind adds the flags to a set.
@@ -99,8 +117,6 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.cache.Bind(flags)
 	flags.StringVar(&f.listen, flagListen, "127.0.0.1:7439", "address that container runtimes pull from")
 	flags.StringVar(&f.metricsListen, flagMetricsListen, "127.0.0.1:7440", "address of metrics and probes")
-	flags.StringVar(&f.manifests, flagManifests, "./repositories",
-		"folder of Repository and CachedImage manifests, followed while running; the default one may be missing")
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
@@ -109,19 +125,13 @@ func (f *Flags) Options() (Options, error) {
 	err = errors.Join(
 		checkAddress(flagListen, f.listen),
 		checkAddress(flagMetricsListen, f.metricsListen),
-		checkFolder(flagManifests, f.manifests),
+		checkApart(f.listen, f.metricsListen),
 		err,
 	)
 	if err != nil {
 		return Options{}, err
 	}
-	return Options{
-		Cache:             cache,
-		Listen:            f.listen,
-		MetricsListen:     f.metricsListen,
-		Manifests:         f.manifests,
-		ManifestsRequired: f.cache.flags.Changed(flagManifests),
-	}, nil
+	return Options{Cache: cache, Listen: f.listen, MetricsListen: f.metricsListen}, nil
 }
 
 func checkAddress(flag, address string) error {
@@ -135,16 +145,38 @@ func checkAddress(flag, address string) error {
 	return nil
 }
 
-func checkFolder(flag, folder string) error {
-	if folder == "" {
-		return fmt.Errorf("--%s: empty: write the path of a folder", flag)
+// checkApart refuses one address for two listeners, but not two free ports.
+func checkApart(listen, metricsListen string) error {
+	if listen == metricsListen && !strings.HasSuffix(listen, ":0") {
+		return fmt.Errorf("--%s and --%s: both are %q: write two addresses", flagListen, flagMetricsListen, listen)
+	}
+	return nil
+}
+
+func checkPath(flag, path, kind string) error {
+	if path == "" {
+		return fmt.Errorf("--%s: empty: write the path of a %s", flag, kind)
+	}
+	return nil
+}
+
+func checkFolder(flag, path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--%s: %q: there is no such folder", flag, path)
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("--%s: %q: not a folder", flag, path)
+	case err != nil:
+		return fmt.Errorf("--%s: %w", flag, err)
 	}
 	return nil
 }
 
 func checkChoice(flag, value string, choices ...string) error {
 	if !slices.Contains(choices, value) {
-		return fmt.Errorf("--%s: %q: write one of %q", flag, value, choices)
+		last := len(choices) - 1
+		return fmt.Errorf("--%s: %q: write %s or %s", flag, value, strings.Join(choices[:last], ", "), choices[last])
 	}
 	return nil
 }

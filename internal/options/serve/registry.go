@@ -1,10 +1,14 @@
 package serve
 
 import (
+	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 
+	docker "github.com/docker/cli/cli/config"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/upstream"
 )
@@ -33,9 +37,9 @@ func (r *reader) registries(entries []registry) []upstream.Registry {
 		registries = append(registries, upstream.Registry{
 			Host:               host,
 			Endpoints:          entry.Endpoints,
-			CAFile:             r.relative(entry.CAFile),
+			CAFile:             r.caFile(path+".caFile", entry.CAFile),
 			InsecureSkipVerify: entry.InsecureSkipVerify,
-			CredentialsFile:    r.relative(entry.CredentialsFile),
+			CredentialsFile:    r.credentialsFile(path+".credentialsFile", entry.CredentialsFile),
 		})
 	}
 	return registries
@@ -68,4 +72,42 @@ func (r *reader) endpoint(path, text string) {
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		r.report(path, "%q: write the URL without query and fragment", text)
 	}
+}
+
+// caFile returns the path of a file with certificates; it is empty where none is named.
+func (r *reader) caFile(path, file string) string {
+	if file == "" {
+		return ""
+	}
+	file = r.relative(file)
+	content, ok := r.readable(path, file)
+	if ok && !x509.NewCertPool().AppendCertsFromPEM(content) {
+		r.report(path, "%s: no certificate in it: write the path of a PEM file", file)
+	}
+	return file
+}
+
+// credentialsFile returns the path of a Docker config.json; it is empty where none is named.
+func (r *reader) credentialsFile(path, file string) string {
+	if file == "" {
+		return ""
+	}
+	file = r.relative(file)
+	content, ok := r.readable(path, file)
+	if !ok {
+		return file
+	}
+	if _, err := docker.LoadFromReader(bytes.NewReader(content)); err != nil {
+		r.report(path, "%s: %v: write the path of a Docker config.json", file, err)
+	}
+	return file
+}
+
+// readable reads a file that the configuration names, or reports that it cannot be read.
+func (r *reader) readable(path, file string) (content []byte, ok bool) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		r.report(path, "%v", err)
+	}
+	return content, err == nil
 }

@@ -1,8 +1,11 @@
 package serve_test
 
 import (
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +25,7 @@ registries:
   endpoints: [https://mirror.example, https://registry-1.docker.io]
   caFile: ca.pem
   insecureSkipVerify: true
-  credentialsFile: /etc/larder/config.json
+  credentialsFile: ./config.json
 - host: Reg.Example:5000
   endpoints: ['http://10.0.0.1:5000']
 storage:
@@ -47,19 +50,32 @@ func parse(t *testing.T, args ...string) (serve.Options, error) {
 func configFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "larder.yaml")
+	writeFile(t, path, text)
+	return path
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
+}
+
+// writeCertificate writes that of a server which lives only for the call.
+func writeCertificate(t *testing.T, path string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	writeFile(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 }
 
 func defaults() serve.Options {
 	return serve.Options{
 		Cache: serve.Cache{
-			Data: "./larder-data", LogLevel: "info", LogFormat: "text", Registries: []upstream.Registry{},
+			Data: "./larder-data", Manifests: "./repositories", LogLevel: "info", LogFormat: "text", Registries: []upstream.Registry{},
 			CheckTimeout: 2 * time.Second, ExpiryDelay: 720 * time.Hour,
 		},
-		Listen: "127.0.0.1:7439", MetricsListen: "127.0.0.1:7440", Manifests: "./repositories",
+		Listen: "127.0.0.1:7439", MetricsListen: "127.0.0.1:7440",
 	}
 }
 
@@ -67,15 +83,18 @@ func TestFlags_Options(t *testing.T) {
 	t.Parallel()
 	hour, always := time.Hour, time.Duration(0)
 	fullPath := configFile(t, full)
+	manifests := t.TempDir()
+	writeCertificate(t, filepath.Join(filepath.Dir(fullPath), "ca.pem"))
+	writeFile(t, filepath.Join(filepath.Dir(fullPath), "config.json"), `{"auths": {}}`)
 	for name, tt := range map[string]struct {
 		args []string
 		want func(*serve.Options)
 	}{
 		"Nothing is given": {nil, func(*serve.Options) {}},
 		"Every flag is given": {
-			[]string{"--listen=:1", "--metrics-listen=[::1]:0", "--data=/d", "--manifests=m", "--log-level=debug", "--log-format=json"},
+			[]string{"--listen=:1", "--metrics-listen=[::1]:0", "--data=/d", "--manifests=" + manifests, "--log-level=debug", "--log-format=json"},
 			func(o *serve.Options) {
-				o.Listen, o.MetricsListen, o.Data, o.Manifests, o.ManifestsRequired = ":1", "[::1]:0", "/d", "m", true
+				o.Listen, o.MetricsListen, o.Data, o.Manifests, o.ManifestsRequired = ":1", "[::1]:0", "/d", manifests, true
 				o.LogLevel, o.LogFormat = "debug", "json"
 			},
 		},
@@ -85,7 +104,7 @@ func TestFlags_Options(t *testing.T) {
 			o.Registries = []upstream.Registry{{
 				Host:      "docker.io",
 				Endpoints: []string{"https://mirror.example", "https://registry-1.docker.io"},
-				CAFile:    filepath.Join(dir, "ca.pem"), InsecureSkipVerify: true, CredentialsFile: "/etc/larder/config.json",
+				CAFile:    filepath.Join(dir, "ca.pem"), InsecureSkipVerify: true, CredentialsFile: filepath.Join(dir, "config.json"),
 			}, {
 				Host: "reg.example:5000", Endpoints: []string{"http://10.0.0.1:5000"},
 			}}
@@ -100,10 +119,10 @@ func TestFlags_Options(t *testing.T) {
 		}},
 		"Never is no default": {[]string{"--config", configFile(t, "updateInterval: never")}, func(*serve.Options) {}},
 		"Object storage under its own keys": {
-			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, secure: false, rootdirectory: /in/bucket}}")},
+			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, region: eu-central-1, secure: false, rootdirectory: /in/bucket, keyid: }}")},
 			func(o *serve.Options) {
 				o.Storage = serve.Storage{Driver: "s3", Parameters: map[string]any{
-					"bucket": "b", "secure": false, "rootdirectory": "/in/bucket",
+					"bucket": "b", "region": "eu-central-1", "secure": false, "rootdirectory": "/in/bucket",
 				}}
 			},
 		},
@@ -145,6 +164,18 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"Two drivers":              {"storage: {s3: {}, gcs: {}}", ":1: storage: gcs, s3: write a single driver"},
 		"An unknown driver":        {"storage: {floppy: {}}", ":1: storage.floppy: unknown driver: write one of filesystem, s3, gcs, azure, inmemory"},
 		"A root that is a number":  {"storage: {filesystem: {rootdirectory: 1}}", ":1: storage.filesystem.rootdirectory: write the path of a folder"},
+		"A misspelt driver key":    {"storage:\n  filesystem:\n    rootDirectory: x", ":3: storage.filesystem.rootDirectory: unknown key: write one of maxthreads, rootdirectory"},
+		"A misspelt S3 key":        {"storage: {s3: {bucket: b, region: r, rootdir: x}}", ":1: storage.s3.rootdir: unknown key: write one of accelerate, accesskey, "},
+		"A key for no keys":        {"storage: {inmemory: {size: 1}}", ":1: storage.inmemory.size: unknown key: this driver has none"},
+		"A misspelt Azure key":     {"storage: {azure: {accountname: a, container: c, credentials: {clientId: x}}}", ":1: storage.azure.credentials.clientId: unknown key: write one of clientid, secret, tenantid, type"},
+		"Threads in words":         {"storage: {filesystem: {maxthreads: many}}", ":1: storage.filesystem.maxthreads: write a whole number"},
+		"Secure in words":          {"storage: {s3: {bucket: b, region: r, secure: maybe}}", ":1: storage.s3.secure: write true or false"},
+		"S3 without a region":      {"storage: {s3: {bucket: b}}", ":1: storage.s3.region: missing: the s3 driver needs it"},
+		"A missing key file":       {"storage: {gcs: {bucket: b, keyfile: none.json}}", "none.json: no such file"},
+		"A missing CA file":        {"registries:\n- host: a.b\n  caFile: none.pem", ":3: registries[0].caFile: open "},
+		"A CA file of junk":        {"registries:\n- host: a.b\n  caFile: larder.yaml", "larder.yaml: no certificate in it"},
+		"Missing credentials":      {"registries:\n- host: a.b\n  credentialsFile: none.json", ":3: registries[0].credentialsFile: open "},
+		"Credentials of junk":      {"registries:\n- host: a.b\n  credentialsFile: larder.yaml", "write the path of a Docker config.json"},
 		"A bad interval":           {"updateInterval: 1d", `:1: updateInterval: "1d": write a duration such as 1h`},
 		"A bad filter":             {"updateFilters:\n- ok\n- '('", `:3: updateFilters[1]: "(": missing closing )`},
 		"A timeout of nothing":     {"checkTimeout: 0s", `:1: checkTimeout: "0s": write a duration above 0s`},
@@ -172,6 +203,52 @@ func TestFlags_OptionsKeepPasswordsOutOfErrors(t *testing.T) {
 	}
 }
 
+func TestFlags_OptionsSayWhatIsWrongInTheOrderOfLines(t *testing.T) {
+	t.Parallel()
+	_, err := parse(t, "--config", configFile(t, "expiryDelay: x\nupdateInterval: y\nstorage: {floppy: {}}\nregistries: [{}]"))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if want := fmt.Sprintf("larder.yaml:%d: ", i+1); !strings.Contains(line, want) {
+			t.Errorf("line %d of the error is %q, want %q in it", i+1, line, want)
+		}
+	}
+}
+
+func TestFlags_GCSGetsItsCredentialsInTheTypeItReads(t *testing.T) {
+	t.Parallel()
+	o, err := parse(t, "--config", configFile(t, "storage: {gcs: {bucket: b, credentials: {type: service_account}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"bucket": "b", "credentials": map[any]any{"type": "service_account"}}
+	if diff := cmp.Diff(want, o.Storage.Parameters); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+}
+
+func TestFlags_OptionsSayWhatIsWrongWithFlags(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"One address for two":   {[]string{"--listen=:7439", "--metrics-listen=:7439"}, `--listen and --metrics-listen: both are ":7439"`},
+		"No configuration file": {[]string{"--config="}, "--config: empty: write the path of a file"},
+		"A missing folder":      {[]string{"--manifests=none"}, `--manifests: "none": there is no such folder`},
+		"A file for a folder":   {[]string{"--manifests=serve_test.go"}, `--manifests: "serve_test.go": not a folder`},
+		"A level that is none":  {[]string{"--log-level=loud"}, `--log-level: "loud": write debug, info, warn or error`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := parse(t, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("err = %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestFlags_OptionsSayAllAtOnce(t *testing.T) {
 	t.Parallel()
 	path := configFile(t, "checkTimeout: x\nexpiryDelay: y")
@@ -179,7 +256,7 @@ func TestFlags_OptionsSayAllAtOnce(t *testing.T) {
 		"--log-level=loud", "--log-format=xml")
 	for _, want := range []string{
 		`--listen: "here": write host:port`, `--metrics-listen: ":99999"`, "--data: empty", "--manifests: empty",
-		`--log-level: "loud": write one of`, `--log-format: "xml"`, "checkTimeout", "expiryDelay",
+		`--log-level: "loud": write`, `--log-format: "xml"`, "checkTimeout", "expiryDelay",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("err = %v, want it to say %s", err, want)
@@ -202,7 +279,7 @@ func TestCacheFlags_AreThoseOfEveryCommandOnACache(t *testing.T) {
 	flags.Bind(set)
 	var names []string
 	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if diff := cmp.Diff([]string{"config", "data", "log-format", "log-level"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"config", "data", "log-format", "log-level", "manifests"}, names); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 	got, err := flags.Options()

@@ -9,6 +9,8 @@ import (
 const (
 	filesystemDriver = "filesystem"
 	rootDirectory    = "rootdirectory"
+	keyFile          = "keyfile"
+	credentials      = "credentials"
 )
 
 // drivers are the names of distribution's storage drivers.
@@ -28,21 +30,72 @@ func (r *reader) storage(entries map[string]map[string]any) Storage {
 		r.report("storage."+driver, "unknown driver: write one of %s", strings.Join(drivers, ", "))
 		return Storage{}
 	}
-	if driver == filesystemDriver {
-		r.resolveRoot(parameters)
-	}
+	r.parameters(driver, parameters)
 	return Storage{Driver: driver, Parameters: parameters}
 }
 
+// parameters checks a driver's keys and makes of their values what the driver reads.
+func (r *reader) parameters(driver string, parameters map[string]any) {
+	path := "storage." + driver
+	// Some drivers take a key without a value for the text "<nil>".
+	maps.DeleteFunc(parameters, func(_ string, value any) bool { return value == nil })
+	for _, key := range slices.Sorted(maps.Keys(parameters)) {
+		r.parameter(path, key, parameters[key], driverKeys[driver])
+	}
+	for _, key := range required(driver, parameters) {
+		if _, ok := parameters[key]; !ok {
+			r.report(path+"."+key, "missing: the %s driver needs it", driver)
+		}
+	}
+	switch driver {
+	case filesystemDriver:
+		r.resolveRoot(parameters)
+	case "gcs":
+		r.resolveKey(parameters)
+	}
+}
+
+// parameter checks one key, and those below it.
+func (r *reader) parameter(path, key string, value any, known map[string]form) {
+	want, ok := known[key]
+	switch path += "." + key; {
+	case !ok && len(known) == 0:
+		r.report(path, "unknown key: this driver has none")
+	case !ok:
+		r.report(path, "unknown key: write one of %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	case !want.fits(value):
+		r.report(path, "write %s", want.hint)
+	case want.keys != nil:
+		below := value.(map[string]any) // it fits
+		for _, key := range slices.Sorted(maps.Keys(below)) {
+			r.parameter(path, key, below[key], want.keys)
+		}
+	}
+}
+
 func (r *reader) resolveRoot(parameters map[string]any) {
-	value, ok := parameters[rootDirectory]
-	if !ok {
-		return
-	}
-	root, ok := value.(string)
-	if !ok || root == "" {
+	root, ok := parameters[rootDirectory].(string)
+	switch {
+	case !ok: // missing, or reported
+	case root == "":
 		r.report("storage."+filesystemDriver+"."+rootDirectory, "write the path of a folder")
-		return
+	default:
+		parameters[rootDirectory] = r.relative(root)
 	}
-	parameters[rootDirectory] = r.relative(root)
+}
+
+// resolveKey gives gcs its key: by the path of a file, or as a mapping of the type that the driver expects.
+func (r *reader) resolveKey(parameters map[string]any) {
+	if file, ok := parameters[keyFile].(string); ok {
+		file = r.relative(file)
+		r.readable("storage.gcs."+keyFile, file)
+		parameters[keyFile] = file
+	}
+	if key, ok := parameters[credentials].(map[string]any); ok {
+		converted := make(map[any]any, len(key))
+		for name, value := range key {
+			converted[name] = value
+		}
+		parameters[credentials] = converted
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -120,11 +121,12 @@ func lastWords(log string) string {
 // reason is an error's text, for a cell of a table.
 func reason(err error) string { return shortened(err.Error()) }
 
+// address is one of this run, which tells a reader nothing.
+var address = regexp.MustCompile(`"?(http://)?127\.0\.0\.1:\d+[^\s"]*"?`)
+
 func shortened(text string) string {
-	const most = 60
-	if i := strings.Index(text, "http://"); i > 0 {
-		text = strings.TrimRight(text[:i], " \"") // addresses of this run tell nothing
-	}
+	const most = 80
+	text = address.ReplaceAllString(text, "…")
 	if len(text) > most {
 		text = text[:most] + "…"
 	}

@@ -1,0 +1,153 @@
+package origin_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-dev/larder/hack/bench/internal/content"
+	"github.com/larder-dev/larder/hack/bench/internal/load"
+	"github.com/larder-dev/larder/hack/bench/internal/origin"
+)
+
+const repository = "team/app"
+
+// started is an origin with one image.
+type started struct {
+	origin.Control
+	url string
+	img content.Image
+}
+
+func start(t *testing.T) started {
+	t.Helper()
+	folder, err := content.New(t.TempDir(), repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := folder.AddImage("latest", 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, control := freeAddress(t), freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- origin.Serve(ctx, folder.Root, address, control) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	s := started{Control: origin.Control{URL: "http://" + control}, url: "http://" + address + "/v2/" + repository, img: img}
+	await(t, address)
+	await(t, control)
+	return s
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func await(t *testing.T, address string) {
+	t.Helper()
+	for range time.Tick(time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s started) get(t *testing.T, path string, header ...string) (*http.Response, []byte, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(header) == 2 {
+		req.Header.Set(header[0], header[1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
+}
+
+func TestOrigin_ServesWhatWasMadeAndCountsIt(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	resp, body, err := s.get(t, "/manifests/latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(s.img.Manifest), string(body)); diff != "" {
+		t.Errorf("manifest (-want +got):\n%s", diff)
+	}
+	if got := resp.Header.Get("Docker-Content-Digest"); got != s.img.Digest {
+		t.Errorf("got digest %s, want %s", got, s.img.Digest)
+	}
+	layer := s.img.Blobs[1]
+	original, err := content.Open(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer original.Close()
+	if err := load.Blob(t.Context(), s.url+"/blobs/"+layer.Digest, original); err != nil {
+		t.Error(err)
+	}
+	if _, part, err := s.get(t, "/blobs/"+layer.Digest, "Range", "bytes=99990-"); err != nil || string(part) != string(original[99_990:]) {
+		t.Errorf("a range: got %d bytes and %v, want the last 10", len(part), err)
+	}
+	sent, err := s.Sent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sent.Bytes["/v2/"+repository+"/blobs/"+layer.Digest]; got != 100_010 {
+		t.Errorf("counted %d bytes, want 100,010", got)
+	}
+}
+
+func TestOrigin_FailsAsItIsTold(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	set := func(m origin.Mode) {
+		t.Helper()
+		if err := s.Set(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(origin.Mode{Status: http.StatusServiceUnavailable})
+	if resp, _, err := s.get(t, "/manifests/latest"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("failing: got %v and %v, want 503", resp, err)
+	}
+	set(origin.Mode{Hang: true})
+	if _, _, err := s.get(t, "/manifests/latest"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("hanging: got %v, want no answer", err)
+	}
+	set(origin.Mode{Rate: 1000})
+	if _, body, err := s.get(t, "/blobs/"+s.img.Blobs[1].Digest); !errors.Is(err, context.DeadlineExceeded) || len(body) > 1000 {
+		t.Errorf("at 1,000 bytes a second: got %d bytes and %v within 300 ms", len(body), err)
+	}
+}
