@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test testimage lint generate verify fuzz clean
+.PHONY: help run build test testimage lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -13,7 +13,7 @@ TOOL     := $(GO) tool -modfile=go.tools.mod
 CRDS     := helm/larder/crds
 
 help: ## Print what make can do.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Start larder serve with the example policies; DATA=folder, CONFIG=file for others than the default ones.
 	@exec $(BIN)/larder serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG)) --manifests docs/examples/repositories
@@ -49,6 +49,11 @@ fuzz: ## Fuzz every parser, FUZZTIME (20s) each.
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$folder" || exit 1; \
 		done; \
 	done
+
+conformance: ## Run the OCI conformance suite's own binary against larder serve: CONFORMANCE=path.
+	@CONFORMANCE='$(abspath $(CONFORMANCE))' && export CONFORMANCE && \
+	if [ -z "$$CONFORMANCE" ]; then $(GO) test -count=1 -v -run '^TestSuite$$' ./tests/conformance | grep -v '^[=-]'; exit 1; fi; \
+	$(GO) test -count=1 -v -timeout 20m -run '^TestSuite$$' ./tests/conformance
 
 clean: ## Remove what was built. The images stay.
 	rm -rf $(BIN)

@@ -51,6 +51,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	e := h.wireError(err)
+	httpx.RecordOf(w).Error = e.Error()
 	if seconds := retryAfter(e); seconds > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}

@@ -95,14 +95,17 @@ func TestPull_P4_ByItselfThenThroughServe(t *testing.T) {
 	folder := workFolder(t, o)
 
 	exit, out, errOut := finish(t, folder, "pull", "--platform", "linux/amd64", "reg.test/team/app:v1")
+	if errOut != "No larder serve owns ./larder-data; pulling alone.\n" {
+		t.Errorf("it remarked %q, want that it pulls alone", errOut)
+	}
 	if want := "reg.test/team/app:v1: "; exit != 0 || !strings.HasPrefix(out, want) || !strings.Contains(out, ", digest "+alone.Digest.String()+", ") {
 		t.Fatalf("exit %d, %q, %q; want a line with name, size and digest %s", exit, out, errOut, alone.Digest)
 	}
 
 	serve := startServe(t, folder)
 	exit, out, errOut = finish(t, folder, "pull", "reg.test/team/app:v2")
-	if exit != 0 || !strings.Contains(out, handedOver.Digest.String()) {
-		t.Errorf("beside larder serve: exit %d, %q, %q; want digest %s", exit, out, errOut, handedOver.Digest)
+	if exit != 0 || !strings.Contains(out, handedOver.Digest.String()) || !strings.HasSuffix(out, " (new)\n") || errOut != "" {
+		t.Errorf("beside larder serve: exit %d, %q, %q; want digest %s, new, and no remark", exit, out, errOut, handedOver.Digest)
 	}
 	exit, out, _ = finish(t, folder, "pull", "reg.test/team/app:v2", "reg.test/team/none:v1")
 	if exit != 1 || !strings.Contains(out, handedOver.Digest.String()) || !strings.Contains(out, "check the name and the tag") {
@@ -117,6 +120,51 @@ func TestPull_P4_ByItselfThenThroughServe(t *testing.T) {
 	}
 	if err := serve.Wait(); err != nil {
 		t.Errorf("larder serve ended with %v, want nil", err)
+	}
+}
+
+func TestPull_FollowsThePoliciesOfTheFolder(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	o.Push(t, "team/app:v1", origin.RandomImage(1, 4<<10))
+	folder := workFolder(t, o)
+	policies := filepath.Join(folder, "repositories")
+	if err := os.Mkdir(policies, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ interval, want string }{
+		{"1h", "(new)"}, {"1h", "not asked again"}, {"0s", "(confirmed)"},
+	} {
+		text := "apiVersion: larder.dev/v1alpha1\nkind: Repository\nmetadata: {name: app}\nspec: {name: reg.test/team/app, updateInterval: " + step.interval + "}\n"
+		if err := os.WriteFile(filepath.Join(policies, "app.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		exit, out, errOut := finish(t, folder, "pull", "reg.test/team/app:v1")
+		if exit != 0 || !strings.Contains(out, step.want) {
+			t.Errorf("with %s: exit %d, %q, %q; want %s", step.interval, exit, out, errOut, step.want)
+		}
+	}
+}
+
+func TestPull_InterruptedSaysOneLine(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	o.Push(t, "team/app:v1", origin.RandomImage(3, 64<<10))
+	hang := o.Fail(origin.Blobs(), origin.Hang())
+	cmd := command(t, workFolder(t, o), "pull", "reg.test/team/app:v1")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hang.Await(t, 1)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	want := "No larder serve owns ./larder-data; pulling alone.\nlarder: interrupted: what is complete stays, run the command again for the rest\n"
+	if said.String() != want || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("exit %d, %q; want 1 and %q", cmd.ProcessState.ExitCode(), said.String(), want)
 	}
 }
 
@@ -139,6 +187,11 @@ func TestPull_P4_AfterAKilledServe(t *testing.T) {
 	}
 }
 
+const badConfig = `registries: [{host: a.b, caFile: none.pem},
+  {host: c.d, credentialsFile: none.json}]
+storage: {filesystem: {maxthreads: many}}
+`
+
 func TestRun_ExitCodes(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -146,21 +199,29 @@ func TestRun_ExitCodes(t *testing.T) {
 		exit int
 		says string
 	}{
-		"No command prints the help":            {nil, 0, ""},
-		"The version":                           {[]string{"version"}, 0, ""},
-		"An unknown command is a usage error":   {[]string{"push"}, 2, `unknown command "push"`},
-		"An unknown flag is a usage error":      {[]string{"serve", "--fast"}, 2, "unknown flag: --fast"},
-		"A bad address is a usage error":        {[]string{"serve", "--listen", "here"}, 2, "--listen"},
-		"Nothing to pull is a usage error":      {[]string{"pull"}, 2, "requires at least 1 arg"},
-		"A missing configuration":               {[]string{"pull", "--config", "none.yaml", "nginx"}, 2, "none.yaml"},
-		"A reference that does not parse":       {[]string{"pull", "Nginx:"}, 1, "Nginx:"},
-		"A platform that does not parse":        {[]string{"pull", "--platform", "amd64", "nginx"}, 1, "linux/amd64"},
-		"A folder of manifests that is missing": {[]string{"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--manifests", "none"}, 1, "none"},
+		"No command prints the help":      {nil, 0, ""},
+		"The version":                     {[]string{"version"}, 0, ""},
+		"The version as a flag":           {[]string{"--version"}, 0, ""},
+		"An unknown command":              {[]string{"push"}, 2, `unknown command "push"`},
+		"An unknown flag":                 {[]string{"serve", "--fast"}, 2, "unknown flag: --fast"},
+		"A bad address":                   {[]string{"serve", "--listen", "here"}, 2, "--listen"},
+		"Nothing to pull":                 {[]string{"pull"}, 2, "name at least one image, such as postgres:15"},
+		"A missing configuration":         {[]string{"pull", "--config", "none.yaml", "nginx"}, 2, "none.yaml"},
+		"A reference that does not parse": {[]string{"pull", "Nginx:"}, 2, "Nginx:"},
+		"A platform that does not parse":  {[]string{"pull", "--platform", "amd64", "nginx"}, 2, "linux/amd64"},
+		"A missing folder of manifests":   {[]string{"serve", "--manifests", "none"}, 2, `--manifests: "none": there is no such folder`},
+		"A missing CA file":               {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:1: registries[0].caFile: open none.pem"},
+		"Missing credentials":             {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:2: registries[1].credentialsFile: open none.json"},
+		"A bad storage parameter":         {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:3: storage.filesystem.maxthreads: write a whole number"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			exit, _, errOut := finish(t, t.TempDir(), tt.args...)
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, "bad.yaml"), []byte(badConfig), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			exit, _, errOut := finish(t, folder, tt.args...)
 			if exit != tt.exit || !strings.Contains(errOut, tt.says) {
 				t.Errorf("exit %d, %q; want %d and %q", exit, errOut, tt.exit, tt.says)
 			}

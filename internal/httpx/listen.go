@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -11,6 +12,9 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // such sockets do not tell what their peer has taken
 	ln, err := config.Listen(ctx, "tcp", addr)
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
+		err = operation.Err // what it adds is said already
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}

@@ -46,7 +46,7 @@ func (w *response) finish(returned bool) time.Duration {
 const maxLoggedPath = 256
 
 func logAccess(log logr.Logger, r *http.Request, w *response, duration time.Duration, aborted bool) {
-	fields := make([]any, 0, 20)
+	fields := make([]any, 0, 24)
 	fields = append(fields, "method", r.Method, "kind", w.record.Kind)
 	if w.record.Repository != "" {
 		fields = append(fields, "repository", w.record.Repository)
@@ -57,6 +57,9 @@ func logAccess(log logr.Logger, r *http.Request, w *response, duration time.Dura
 		fields = append(fields, "reference", w.record.Reference)
 	}
 	fields = append(fields, "status", w.status, "bytes", w.bytes, "duration", duration, "cache", w.record.Cache, "client", r.RemoteAddr)
+	if w.record.Error != "" {
+		fields = append(fields, "error", w.record.Error)
+	}
 	if aborted {
 		fields = append(fields, "aborted", true)
 	}

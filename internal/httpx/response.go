@@ -14,6 +14,7 @@ type Record struct {
 	Repository string // in its full form; empty where the request names none
 	Reference  string // tag or digest; empty where the request names none
 	Cache      string // hit, miss, collapsed, revalidated, stale; empty: none
+	Error      string // why the answer is not the content; empty: it is
 }
 
 // RecordOf returns the record of the request that w answers, for the handler to fill until it returns. Where no Observe

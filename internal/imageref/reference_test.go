@@ -71,6 +71,9 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"":                                "repository is missing",
+		"docker://nginx:1":                "leave out docker://",
+		"reg.example_5000/x":              "a port is written reg.example:5000 here",
+		"reg.ex_ample/x":                  "must not contain '_'",
 		":1":                              "repository is missing",
 		"ghcr.io/":                        "repository is missing",
 		"/app":                            "component is empty",
@@ -109,7 +112,7 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 		"[fe80::1%eth0]:5000/app":         "must have an IPv6 address",
 		"[::ffff:10.0.0.1]/app":           "must have an IPv6 address",
 		"[::1]5000/app":                   `port "5000"`,
-		"https://ghcr.io/app":             "port \"\" must be",
+		"https://ghcr.io/app":             "leave out https://",
 		"user:secret@ghcr.io/app":         "digest",
 	} {
 		t.Run(in, func(t *testing.T) {

@@ -97,8 +97,14 @@ func parseName(s string) (Repository, error) {
 	if isImageID(s) {
 		return Repository{}, errors.New("64 hexadecimal digits are an image ID, not a name")
 	}
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		return Repository{}, fmt.Errorf("leave out %s://", scheme)
+	}
 	written, path := splitHost(s)
 	host, err := normaliseHost(written)
+	if name, port, ok := cutPort(written, '_'); err != nil && ok {
+		return Repository{}, fmt.Errorf("host %q: a port is written %s:%s here", written, name, port)
+	}
 	if err != nil {
 		return Repository{}, fmt.Errorf("host %q: %w", written, err)
 	}

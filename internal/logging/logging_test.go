@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,20 @@ func messages(t *testing.T, out *bytes.Buffer) string {
 		all = append(all, line.Msg)
 	}
 	return strings.Join(all, ",")
+}
+
+func TestNew_TextHasTimesOfOneWidth(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log, err := logging.New("info", "text", &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("line")
+	when, _, _ := strings.Cut(out.String(), "\t")
+	if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)$`).MatchString(when) {
+		t.Errorf("the time is %q, want RFC 3339 with milliseconds", when)
+	}
 }
 
 func TestNew_JSON(t *testing.T) {

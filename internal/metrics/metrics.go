@@ -22,7 +22,10 @@ type Metrics struct {
 	Breaker          *prometheus.GaugeVec     // host: 0 closed, 1 open
 	PassThrough      *prometheus.CounterVec   // reason (no_room, range): blob answers that were not stored
 	DamagedBlobs     prometheus.Counter       // stored blobs found truncated or missing when they were needed
-	MirroredImages   *prometheus.CounterVec   // outcome (ok, failed)
+	MirroredImages   *prometheus.CounterVec   // outcome (ok, failed): of CachedImages and of tags that moved
+	CachedImages     *prometheus.GaugeVec     // state (ready, failing, pending): images that CachedImages ask for
+	ManifestProblems prometheus.Gauge         // what is not in force of the folder of manifests
+	BuildInfo        *prometheus.GaugeVec     // version: always 1
 }
 
 // New registers the metrics with reg.
@@ -42,6 +45,11 @@ func New(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(g)
 		return g
 	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "larder_" + name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
 	histograms := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "larder_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
@@ -49,9 +57,6 @@ func New(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(h)
 		return h
 	}
-	breaker := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "larder_origin_breaker_open",
-		Help: "1 while checks at this origin are held after a failure, else 0."}, []string{"host"})
-	reg.MustRegister(breaker)
 	return &Metrics{
 		Requests:         counters("requests_total", "Requests by kind, method, status code and cache status.", "kind", "method", "code", "cache"),
 		RequestDuration:  histograms("request_duration_seconds", "Time until an answer is complete.", "kind", "cache"),
@@ -67,9 +72,12 @@ func New(reg prometheus.Registerer) *Metrics {
 		DigestMismatches: counters("digest_mismatches_total", "Bodies from origins whose size or digest was wrong.", "host"),
 		Checks:           counters("checks_total", "Checks of tags at their origins by outcome.", "outcome"),
 		StaleAnswers:     counters("stale_answers_total", "Answers from the store that a check could not confirm, by reason.", "reason"),
-		Breaker:          breaker,
+		Breaker:          gauges("origin_breaker_open", "1 while checks at this origin are held after a failure, else 0.", "host"),
 		PassThrough:      counters("pass_through_total", "Blob answers streamed from the origin without being stored, by reason.", "reason"),
 		DamagedBlobs:     counter("damaged_blobs_total", "Stored blobs found truncated or missing when they were needed."),
-		MirroredImages:   counters("mirrored_images_total", "Mirrors that ended, by outcome.", "outcome"),
+		MirroredImages:   counters("mirrored_images_total", "Mirrors of CachedImages and of moved tags that ended, by outcome.", "outcome"),
+		CachedImages:     gauges("cached_images", "Images that CachedImages ask for, by how their last mirror ended.", "state"),
+		ManifestProblems: gauge("manifest_problems", "Mistakes in the folder of manifests: what is not in force because of them is logged."),
+		BuildInfo:        gauges("build_info", "The version of this process.", "version"),
 	}
 }

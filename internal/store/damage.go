@@ -82,7 +82,7 @@ func (s *Store) condemn(ctx context.Context, dgst digest.Digest, seen fileState)
 	if err := fromDriver(s.driver.Delete(ctx, path)); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("removing a damaged blob: %w", err)
 	}
-	s.log.Info("damaged blob removed", "digest", dgst.String(), "size", seen.size)
+	s.log.Error(nil, "damaged blob removed", "digest", dgst.String(), "size", seen.size)
 	s.onDamage(dgst)
 	return ErrNotFound
 }

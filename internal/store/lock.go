@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,14 +46,24 @@ func Lock(dir string) (*FolderLock, error) {
 // openLock opens the lock file. A disk that went read-only has it from before, and can still be served from.
 func openLock(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
+		return nil, withHint(err)
 	}
 	name := filepath.Join(dir, lockFile)
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, unix.EROFS) {
-		return os.Open(name)
+		if left, missing := os.Open(name); missing == nil {
+			return left, nil
+		}
 	}
-	return file, err
+	return file, withHint(err)
+}
+
+// withHint says what to do where the folder is another user's.
+func withHint(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run it as the user who runs larder serve", err)
+	}
+	return err
 }
 
 // owner is the part of the message that names the owner, if it has written who it is yet.

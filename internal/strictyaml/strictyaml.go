@@ -52,10 +52,46 @@ func Parse(text []byte) ([]Document, []Problem) {
 			return documents, nil
 		}
 		if err != nil {
-			return documents, syntaxProblems(err)
+			return documents, located(text, syntaxProblems(err))
 		}
 		if len(node.Content) > 0 && !isNull(node.Content[0]) {
 			documents = append(documents, Document{node.Content[0]})
+		}
+	}
+}
+
+// maxLocated bounds a text in which the line of a mistake is looked for: that reads the text once a line.
+const maxLocated = 16 << 10
+
+// located puts the line where the text breaks into its one problem. The library tells the line where the block around it begins, or
+// the one before.
+func located(text []byte, problems []Problem) []Problem {
+	if len(text) <= maxLocated && len(problems) == 1 {
+		problems[0].Line = brokenLine(text)
+	}
+	return problems
+}
+
+// brokenLine returns the first line behind the longest beginning of a text that is YAML by itself.
+func brokenLine(text []byte) int {
+	for {
+		end := bytes.LastIndexByte(text, '\n')
+		if end < 0 {
+			return 1
+		}
+		if isYAML(text[:end+1]) {
+			return bytes.Count(text[:end+1], []byte("\n")) + 1
+		}
+		text = text[:end]
+	}
+}
+
+func isYAML(text []byte) bool {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var node yaml.Node
+		if err := decoder.Decode(&node); err != nil {
+			return errors.Is(err, io.EOF)
 		}
 	}
 }

@@ -135,6 +135,33 @@ func TestParse_Documents(t *testing.T) {
 	}
 }
 
+func TestParse_NamesTheLineThatBreaks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		text string
+		want int
+	}{
+		"Indented too little":       {"kind: k\nlist:\n  - name: a\n share: 1\n", 4},
+		"Indented too much":         {"kind: k\nname: a\n   count: 1\nshare: 1\n", 3},
+		"In the first line":         {"name: a: b\n", 1},
+		"An open list":              {"kind: k\nlist: [a,\n  b]\nfree:\n  - [a, b\nname: c\n", 5},
+		"An open string":            {"kind: k\nname: 'a\ncount: 1\n", 2},
+		"A list among keys":         {"name: a\n- b\n", 2},
+		"An anchor that is nowhere": {"name: a\nkind: *b\n", 2},
+		"A tab":                     {"name: a\nfree:\n\tx: 1\n", 3},
+		"In the second document":    {"name: a\n---\nname: b\n kind: k\n", 4},
+		"A character of control":    {"name: a\nkind: \x01\n", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, problems := strictyaml.Parse([]byte(tt.text))
+			if len(problems) != 1 || problems[0].Line != tt.want || problems[0].Reason == "" {
+				t.Errorf("problems %+v, want one in line %d", problems, tt.want)
+			}
+		})
+	}
+}
+
 func TestDocument_FindsFields(t *testing.T) {
 	t.Parallel()
 	documents, _ := strictyaml.Parse([]byte("# comment\nname: a\nlist:\n- name: b\n- count: 1\n  name: c\n"))

@@ -88,7 +88,7 @@ func (a *attempt) note(ctx context.Context, e *Error) {
 	case unreachable && errors.Is(ctx.Err(), context.Canceled):
 	case unreachable:
 		if a.endpoint.wentDown(time.Now()) {
-			log.Info("origin endpoint is down", "error", e.Err.Error())
+			log.Error(e.Err, "origin endpoint is down")
 		}
 	case e == nil || e.Status != 0:
 		if a.endpoint.wentUp() {

@@ -28,7 +28,7 @@ func TestPowerCut_P1_UnsyncedWritesAreDropped(t *testing.T) {
 	w := newWorld(t)
 	l := process.New(t, w.Origin, "updateInterval: 0s", "storage: {filesystem: {rootdirectory: "+d.folder+"}}")
 	var complete int64
-	for number := range scale(16, 200) {
+	for number := range scale(12, 200) {
 		r := &round{world: w, larder: l, number: number, seed: seed, tolerant: true}
 		d.say(t, "arm "+strconv.Itoa(1+luck.IntN(1200)))
 		r.run(t, func() {

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -109,9 +110,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.claimed == "" {
 		c.claimed = digest.FromBytes(c.body)
 	}
-	for field, values := range c.header {
-		w.Header()[field] = values
-	}
+	maps.Copy(w.Header(), c.header)
 	w.Header().Set("Docker-Content-Digest", c.claimed.String())
 	if c.mediaType != "" {
 		w.Header().Set("Content-Type", c.mediaType)

@@ -59,6 +59,7 @@ var targets = []string{
 	"/v2/reg.example/..%2f..%2fapp/manifests/1",
 	"/v2/reg.example/app%2f..%2f..%2fx/manifests/1",
 	"/v2/reg.example/app/manifests/..%2f..%2f1",
+	"/v2/reg.example/team%2fapp/manifests/1",
 	"/v2/reg.example/app/manifests/%2e%2e",
 	`/v2/reg.example/..\..\app/manifests/1`,
 	"/v2/reg.example/app%00/manifests/1",

@@ -19,6 +19,7 @@ import (
 
 const (
 	bigSize    = 4 << 20
+	hugeSize   = 64 << 20 // more than the kernel takes from the server ahead of the client
 	slowPace   = 1 << 10 // bytes a second
 	slowWindow = 4 << 10 // SO_RCVBUF: a window that closes after some KiB and opens again with each of them
 
@@ -32,10 +33,10 @@ type blob struct {
 	content []byte
 }
 
-// pushBlob pushes an image with one layer and returns that.
-func pushBlob(t *testing.T, o *origin.Origin, repository string) blob {
+// pushBlob pushes an image with one layer of that size and returns the layer.
+func pushBlob(t *testing.T, o *origin.Origin, repository string, size int64) blob {
 	t.Helper()
-	content := origin.RandomImage(1, bigSize)
+	content := origin.RandomImage(1, size)
 	layers, err := content.Layers()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestLoad_P3_SlowReadersBesideFastOnes(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)
 	l := process.New(t, o)
-	cold, warm := pushBlob(t, o, "cold"), pushBlob(t, o, "warm")
+	cold, warm := pushBlob(t, o, "cold", bigSize), pushBlob(t, o, "warm", bigSize)
 	if out, err := l.Run(t, "pull", host+"/warm:1"); err != nil {
 		t.Fatalf("larder pull: %v\n%s", err, out)
 	}
@@ -162,7 +163,7 @@ func TestLoad_P3_AClientThatTakesNothingIsDropped(t *testing.T) {
 	o := origin.New(t)
 	l := process.New(t, o)
 	for _, state := range []string{"cold", "warm"} {
-		b := pushBlob(t, o, state)
+		b := pushBlob(t, o, state, hugeSize)
 		if state == "warm" {
 			if err := b.readAll(t.Context(), l.Addr); err != nil {
 				t.Fatal(err)

@@ -3,6 +3,7 @@ package pull
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/larder-dev/larder/internal/cache"
@@ -33,9 +34,18 @@ func advice(ref imageref.Reference, err error) string {
 // words alone.
 func adviceForRefused(host string, refused error) string {
 	if strings.Contains(refused.Error(), "loopback address") {
-		return fmt.Sprintf("to allow it, list it in the configuration file: {host: '%s', endpoints: ['http://%s']}", host, host)
+		return fmt.Sprintf("to allow it, list it in the configuration file: {host: '%s', endpoints: ['%s']}", host, loopbackEndpoint(host))
 	}
-	return fmt.Sprintf("remove it: no configuration lets Larder pull %s from there", host)
+	return fmt.Sprintf("remove %s from what you pull, or from the configuration file what leads there: Larder never connects to it", host)
+}
+
+// loopbackEndpoint is an endpoint that is written as one on loopback: a name that only resolves to it is refused all the same.
+func loopbackEndpoint(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	if addr, err := netip.ParseAddr(name); name == "localhost" || err == nil && addr.IsLoopback() {
+		return "http://" + host
+	}
+	return "http://127.0.0.1:PORT"
 }
 
 func adviceFor(ref imageref.Reference, e *cache.Error) string {

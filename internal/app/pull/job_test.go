@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -83,6 +86,23 @@ func TestJob_OnATerminal(t *testing.T) {
 	}
 }
 
+func TestBar_TotalNeverShrinksAndNoRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		b := newBar(&out, refs(t, "nginx:1")[0])
+		for _, p := range []cache.Progress{{Done: 0, Total: 0}, {Done: 4_000_000, Total: 5_000_000}, {Done: 4_500_000, Total: 4_600_000}} {
+			b.progress(p)
+			time.Sleep(time.Second) // in the bubble's time
+		}
+		b.end()
+		said := out.String()
+		if !strings.Contains(said, "docker.io/library/nginx:1 4.5 MB of 5.0 MB") || strings.Contains(said, "/s") || strings.Contains(said, "4.6 MB") {
+			t.Errorf("it drew %q; want a total that does not shrink, and no rate", said)
+		}
+	})
+}
+
 func TestJob_Interrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -91,6 +111,68 @@ func TestJob_Interrupted(t *testing.T) {
 	through := answers{"docker.io/library/alpine:3.20": cache.Mirrored{}}
 	if err := j.run(ctx, through); err == nil || !strings.HasPrefix(err.Error(), "interrupted") {
 		t.Errorf("got %v, want that it was interrupted", err)
+	}
+}
+
+func TestJob_ItsServerWentAway(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	j := job{images: refs(t, "alpine:3.20", "nginx"), out: &out}
+	gone := fmt.Errorf("%w: run the command again", control.ErrGone)
+	through := answers{"docker.io/library/alpine:3.20": gone, "docker.io/library/nginx:latest": gone}
+	if err := j.run(t.Context(), through); !errors.Is(err, control.ErrGone) || out.Len() > 0 {
+		t.Errorf("got %v and %q, want ErrGone once", err, out.String())
+	}
+}
+
+func TestRemark(t *testing.T) {
+	t.Parallel()
+	byTag, byDigest := refs(t, "nginx:1")[0], refs(t, "nginx@"+digest.FromString("x").String())[0]
+	for want, got := range map[string]string{
+		" (new)":       remark(byTag, cache.Outcome{Kind: cache.Miss}),
+		" (confirmed)": remark(byTag, cache.Outcome{Kind: cache.Revalidated}),
+		" (stored; not asked again: its policy has no check due)": remark(byTag, cache.Outcome{Kind: cache.Hit, TTL: -1}),
+		" (stored)": remark(byDigest, cache.Outcome{Kind: cache.Hit, TTL: -1}),
+		" (stale: could not be confirmed: unreachable)": remark(byTag, cache.Outcome{Kind: cache.Stale, Why: "unreachable"}),
+		"": remark(byTag, cache.Outcome{}), // an older larder serve does not tell
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestExplain_OneLineForManyBlobs(t *testing.T) {
+	t.Parallel()
+	err := errors.Join(errors.New("blob 1: refused"), errors.New("blob 2: refused"), errors.New("blob 3: refused"))
+	got := explain(refs(t, "nginx:1")[0], err)
+	if want := "docker.io/library/nginx:1: blob 1: refused (and 2 more)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestAdvice_RefusedAddresses asks the real client of origins: its words tell the refusals apart.
+func TestAdvice_RefusedAddresses(t *testing.T) {
+	t.Parallel()
+	client, err := upstream.New(upstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for image, want := range map[string]string{
+		"localhost:5000/app":     "to allow it, list it in the configuration file: {host: 'localhost:5000', endpoints: ['http://localhost:5000']}",
+		"127.0.0.1:5000/app":     "to allow it, list it in the configuration file: {host: '127.0.0.1:5000', endpoints: ['http://127.0.0.1:5000']}",
+		"169.254.169.254/latest": "remove 169.254.169.254 ",
+	} {
+		ref := refs(t, image)[0]
+		_, _, err := client.ResolveManifest(t.Context(), ref.Repository, ref.Tag)
+		if got := advice(ref, err); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %v: the advice is %q, want %q", image, err, got, want)
+		}
+	}
+	redirected := &upstream.Error{Reason: upstream.Refused, Host: "reg.test", Err: errors.New("it is a loopback address")}
+	if got := advice(refs(t, "reg.test/app")[0], redirected); !strings.HasSuffix(got, "{host: 'reg.test', endpoints: ['http://127.0.0.1:PORT']}") {
+		t.Errorf("the advice is %q", got)
 	}
 }
 

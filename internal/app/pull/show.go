@@ -44,18 +44,19 @@ func (l *lines) progress(p cache.Progress) {
 
 func (l *lines) end() {}
 
-// bar is for a terminal: one line that is drawn over.
+// bar is for a terminal: one line that is drawn over. It tells no rate: what is stored already arrives at once.
 type bar struct {
-	bar *progressbar.ProgressBar
+	bar   *progressbar.ProgressBar
+	name  string
+	total int64 // the largest so far
 }
 
 func newBar(w io.Writer, ref imageref.Reference) *bar {
-	return &bar{bar: progressbar.NewOptions64(-1,
+	return &bar{name: ref.String(), bar: progressbar.NewOptions64(-1,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription(ref.String()),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionSetSpinnerChangeInterval(0),
 		progressbar.OptionThrottle(100*time.Millisecond),
@@ -65,11 +66,18 @@ func newBar(w io.Writer, ref imageref.Reference) *bar {
 
 // A terminal that cannot be written to is no reason to end a pull: the errors of drawing are dropped.
 func (b *bar) progress(p cache.Progress) {
-	if p.Total > 0 && p.Total != b.bar.GetMax64() {
-		b.bar.ChangeMax64(p.Total)
+	if p.Total <= 0 {
+		return
+	}
+	grown := p.Total > b.total
+	b.total = max(b.total, p.Total)
+	// First: what follows within the throttle's time is not drawn.
+	b.bar.Describe(fmt.Sprintf("%s %s of %s", b.name, size(p.Done), size(b.total)))
+	if grown {
+		b.bar.ChangeMax64(b.total)
 	}
 	// The bar takes its full length for the end, which comes only with the result.
-	_ = b.bar.Set64(min(p.Done, p.Total-1))
+	_ = b.bar.Set64(max(min(p.Done, b.total-1), 0))
 }
 
 func (b *bar) end() { _ = b.bar.Clear() }

@@ -30,7 +30,7 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 
 // background adds to group what nobody asked for over the wire. All of it ends with ctx and none of it fails.
 func (p *process) background(ctx context.Context, group *errgroup.Group) {
-	mirrors := newMirrors(p.owner.Cache, p.log.WithName("mirror"))
+	mirrors := newMirrors(p.owner.Cache, p.metrics, p.log.WithName("mirror"))
 	wants := func() []wanted { return wantedOf(p.policies.Load()) }
 	loops := []func(){
 		func() { p.manifests.watch(ctx) },

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/policy"
 )
 
@@ -31,14 +32,19 @@ type wanted struct {
 // never ends by an error.
 type mirrors struct {
 	through control.Mirrorer
+	metrics *metrics.Metrics
 	log     logr.Logger
 	slots   chan struct{}
 	running sync.WaitGroup
+	states  *states
 	cancel  map[wanted]context.CancelFunc
 }
 
-func newMirrors(through control.Mirrorer, log logr.Logger) *mirrors {
-	return &mirrors{through: through, log: log, slots: make(chan struct{}, mirrorsAtOnce), cancel: map[wanted]context.CancelFunc{}}
+func newMirrors(through control.Mirrorer, counted *metrics.Metrics, log logr.Logger) *mirrors {
+	return &mirrors{
+		through: through, metrics: counted, log: log, slots: make(chan struct{}, mirrorsAtOnce),
+		states: newStates(counted.CachedImages), cancel: map[wanted]context.CancelFunc{},
+	}
 }
 
 // run brings in what list returns, at once and after each signal of changed, until ctx ends.
@@ -64,6 +70,7 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 		if !asked[image] {
 			giveUp()
 			delete(m.cancel, image)
+			m.states.remove(image)
 		}
 	}
 	for image := range asked {
@@ -72,6 +79,7 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 		}
 		mirrorCtx, cancel := context.WithCancel(ctx)
 		m.cancel[image] = cancel
+		m.states.set(image, pending)
 		m.running.Go(func() { m.keep(mirrorCtx, image) })
 	}
 }
@@ -79,19 +87,20 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 // keep tries until the image is stored, or ctx ends.
 func (m *mirrors) keep(ctx context.Context, image wanted) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		if done := m.try(ctx, image, wait); done {
+		retryIn := jitter(wait)
+		if done := m.try(ctx, image, retryIn); done {
 			return
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(jitter(wait)):
+		case <-time.After(retryIn):
 		}
 	}
 }
 
 // try mirrors once when its turn comes, and says whether that is all.
-func (m *mirrors) try(ctx context.Context, image wanted, wait time.Duration) bool {
+func (m *mirrors) try(ctx context.Context, image wanted, retryIn time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return true
@@ -105,12 +114,19 @@ func (m *mirrors) try(ctx context.Context, image wanted, wait time.Duration) boo
 	case ctx.Err() != nil:
 		return true
 	case err != nil:
-		log.Info("mirroring failed", "reason", err.Error(), "retryIn", wait.String())
+		m.ended(image, "failed", failing)
+		log.Info("mirroring failed", "reason", err.Error(), "retryIn", retryIn.String())
 		return false
 	default:
+		m.ended(image, "ok", ready)
 		log.Info("mirrored", "digest", got.Digest.String(), "size", got.Size, "loaded", got.Loaded)
 		return true
 	}
+}
+
+func (m *mirrors) ended(image wanted, outcome string, state state) {
+	m.metrics.MirroredImages.WithLabelValues(outcome).Inc()
+	m.states.set(image, state)
 }
 
 // wantedOf lists what the CachedImages of a set ask for.

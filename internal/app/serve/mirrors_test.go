@@ -3,14 +3,20 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // attempts is a cache that fails the first mirrors of each image.
@@ -44,14 +50,24 @@ func TestMirrors_RetryUntilTheImageIsThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		through := &attempts{failures: 3, at: map[string][]time.Time{}}
+		counted := metrics.New(prometheus.NewRegistry())
+		var retries []string
+		log := funcr.New(func(_, line string) {
+			if strings.Contains(line, "retryIn") {
+				retries = append(retries, line)
+			}
+		}, funcr.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			list := func() []wanted { return []wanted{image(t, "nginx:1", "")} }
-			newMirrors(through, logr.Discard()).run(ctx, list, nil)
+			newMirrors(through, counted, log).run(ctx, list, nil)
 		}()
-		time.Sleep(time.Hour) // in the bubble's time
+		time.Sleep(time.Second) // in the bubble's time
+		wantImages(t, counted, 0, 1, 0)
+		time.Sleep(time.Hour)
+		wantImages(t, counted, 1, 0, 0)
 		cancel()
 		<-done
 		at := through.at["docker.io/library/nginx:1"]
@@ -59,8 +75,17 @@ func TestMirrors_RetryUntilTheImageIsThere(t *testing.T) {
 			t.Fatalf("mirrored %d times, want three failures and a success", len(at))
 		}
 		for i, wait := 1, firstRetry; i < len(at); i, wait = i+1, 2*wait {
-			if got := at[i].Sub(at[i-1]); got < wait/2 || got > wait {
+			got := at[i].Sub(at[i-1])
+			if got < wait/2 || got > wait {
 				t.Errorf("attempt %d came after %v, want between %v and %v", i, got, wait/2, wait)
+			}
+			if want := fmt.Sprintf("%q=%q", "retryIn", got); !strings.Contains(retries[i-1], want) {
+				t.Errorf("it announced attempt %d by %s, want %s", i, retries[i-1], want)
+			}
+		}
+		for outcome, want := range map[string]float64{"failed": 3, "ok": 1} {
+			if got := testutil.ToFloat64(counted.MirroredImages.WithLabelValues(outcome)); got != want {
+				t.Errorf("%v mirrors counted as %s, want %v", got, outcome, want)
 			}
 		}
 	})
@@ -70,7 +95,8 @@ func TestMirrors_FollowTheFolder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		through := &attempts{at: map[string][]time.Time{}}
-		m := newMirrors(through, logr.Discard())
+		counted := metrics.New(prometheus.NewRegistry())
+		m := newMirrors(through, counted, logr.Discard())
 		for _, list := range [][]wanted{
 			{image(t, "nginx:1", "")},
 			{image(t, "nginx:1", ""), image(t, "redis:7", "linux/amd64,linux/arm64")},
@@ -79,6 +105,7 @@ func TestMirrors_FollowTheFolder(t *testing.T) {
 		} {
 			m.set(t.Context(), list)
 			m.running.Wait()
+			wantImages(t, counted, float64(len(list)), 0, 0)
 		}
 		got := map[string]int{}
 		for key, at := range through.at {
@@ -93,4 +120,25 @@ func TestMirrors_FollowTheFolder(t *testing.T) {
 			t.Errorf("mirrors (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func wantImages(t *testing.T, counted *metrics.Metrics, wantReady, wantFailing, wantPending float64) {
+	t.Helper()
+	for state, want := range map[state]float64{ready: wantReady, failing: wantFailing, pending: wantPending} {
+		if got := testutil.ToFloat64(counted.CachedImages.WithLabelValues(string(state))); got != want {
+			t.Errorf("%v images are %s, want %v", got, state, want)
+		}
+	}
+}
+
+func TestStates_BeginPending(t *testing.T) {
+	t.Parallel()
+	counted := metrics.New(prometheus.NewRegistry())
+	s := newStates(counted.CachedImages)
+	one := image(t, "nginx:1", "")
+	s.set(one, pending)
+	wantImages(t, counted, 0, 0, 1)
+	s.remove(one)
+	s.set(one, ready) // its mirror ended when nobody asked for it any more
+	wantImages(t, counted, 0, 0, 0)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/store"
+	"github.com/larder-dev/larder/internal/version"
 	"github.com/larder-dev/larder/proxy"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -67,8 +68,9 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 	p := &process{options: o, log: log, registry: registry, metrics: metrics.New(registry), policies: &policy.Current{}}
 	p.manifests = &manifests{
 		folder: owner.Folder(o.Cache), defaults: o.Defaults, current: p.policies,
-		changed: make(chan struct{}, 1), log: log.WithName("manifests"),
+		changed: make(chan struct{}, 1), problems: p.metrics.ManifestProblems, log: log.WithName("manifests"),
 	}
+	p.metrics.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	return p
 }
 
@@ -87,10 +89,10 @@ func (p *process) open(ctx context.Context) (err error) {
 		return err
 	}
 	if p.admin, err = httpx.Listen(ctx, p.options.MetricsListen); err != nil {
-		return fmt.Errorf("listening for metrics: %w", err)
+		return fmt.Errorf("--metrics-listen: %w", err)
 	}
 	if p.main, err = httpx.Listen(ctx, p.options.Listen); err != nil {
-		return fmt.Errorf("listening for pulls: %w", err)
+		return fmt.Errorf("--listen: %w", err)
 	}
 	// A data folder that went read-only takes no socket, but can still be served from.
 	if p.control, err = control.Listen(ctx, store.SocketPath(p.options.Data)); err != nil {
@@ -116,13 +118,12 @@ func (p *process) announce(out io.Writer) error {
 	a := announcement{
 		listen: p.main.Addr().String(), metrics: p.admin.Addr().String(),
 		storage: p.storage(), manifests: p.options.Manifests, read: p.read,
+		registries: p.options.Registries, warnings: idle(p.options.Defaults),
 	}
 	if p.options.LogFormat == "text" {
 		return a.print(out)
 	}
-	p.log.Info("listening", "listen", a.listen, "metricsListen", a.metrics, "storage", a.storage,
-		"manifests", a.manifests, "repositories", a.read.repositories, "images", a.read.images)
-	p.read.report(p.log)
+	a.log(p.log)
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/larder-dev/larder/internal/version"
 	"go.uber.org/goleak"
 )
 
@@ -146,7 +147,10 @@ func TestRun_SaysWhatItServes(t *testing.T) {
 		t.Errorf("/v2/ answered %d, want 200", status)
 	}
 	_, metrics := get(t, larder.probes+"/metrics")
-	for _, want := range []string{`larder_requests_total{cache="none",code="200",kind="base",method="GET"} 1`, "go_goroutines", "process_resident_memory_bytes"} {
+	for _, want := range []string{
+		`larder_requests_total{cache="none",code="200",kind="base",method="GET"} 1`, "go_goroutines", "process_resident_memory_bytes",
+		`larder_build_info{version="` + version.Version() + `"} 1`, "larder_manifest_problems 1", `larder_cached_images{state="ready"} 0`,
+	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("/metrics lacks %s", want)
 		}
@@ -246,8 +250,9 @@ func TestRun_FailsWhereItCannotListen(t *testing.T) {
 	taken := silent(t)
 	o := options(t)
 	o.Listen = taken.Addr().String()
-	if err := Run(t.Context(), o, io.Discard, testr.New(t)); err == nil || !strings.Contains(err.Error(), o.Listen) {
-		t.Errorf("it ended with %v, want an error that names %s", err, o.Listen)
+	want := "--listen: listening on " + o.Listen + ": bind: address already in use"
+	if err := Run(t.Context(), o, io.Discard, testr.New(t)); err == nil || err.Error() != want {
+		t.Errorf("it ended with %v, want %s", err, want)
 	}
 	o.Listen = "127.0.0.1:0"
 	start(t, o).stop(t) // nothing was left behind

@@ -66,7 +66,7 @@ func (t *transfer) link(ctx context.Context, repo imageref.Repository, c *claim)
 	t.m.mu.Unlock()
 	if err != nil {
 		t.m.metrics.FetchFailures.WithLabelValues(causeStorage).Inc()
-		t.m.log.Info("blob not linked", "repository", repo.String(), "digest", t.desc.Digest, "error", err.Error())
+		t.m.log.Error(err, "blob not linked", "repository", repo.String(), "digest", t.desc.Digest)
 		return
 	}
 	if t.m.onCommit != nil {

@@ -61,8 +61,8 @@ func (t *transfer) report(err error, took time.Duration) {
 	}
 	t.m.metrics.FetchFailures.WithLabelValues(cause(err)).Inc()
 	if unstored(err) && !t.progress.isVerified() {
-		t.m.noRoom.Do(func() { log.Info("blob cannot be stored, clients stream it from the origin", "error", err.Error()) })
+		t.m.noRoom.Do(func() { log.Error(err, "blob cannot be stored, clients stream it from the origin") })
 		return
 	}
-	log.Info("blob fetch failed", "cause", cause(err), "error", err.Error())
+	log.Error(err, "blob fetch failed", "cause", cause(err))
 }

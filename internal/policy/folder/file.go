@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
@@ -42,7 +43,8 @@ type file struct {
 	defaults policy.Defaults // what Repositories inherit
 	text     []byte
 	failure  string     // why it could not be read, if so
-	good     []manifest // of the last version without problems
+	hadGood  bool       // whether a version was without problems
+	good     []manifest // of the last such version
 	problems []Problem  // of the current version
 }
 
@@ -67,9 +69,22 @@ func (f *file) read() (changed bool, err error) {
 	}
 	manifests, problems := parse(f.path, text, f.defaults)
 	if f.problems = problems; len(problems) == 0 {
-		f.good = manifests
+		f.good, f.hadGood = manifests, true
 	}
 	return true, nil
+}
+
+// reported returns the problems, with what is in force meanwhile.
+func (f *file) reported() []Problem {
+	instead := Nothing
+	if f.hadGood {
+		instead = LastGood
+	}
+	reported := slices.Clone(f.problems)
+	for i := range reported {
+		reported[i].Instead = instead
+	}
+	return reported
 }
 
 // readLimited returns a file's text, never nil: empty beside an error.

@@ -46,7 +46,19 @@ type Problem struct {
 	Line   int    // from 1; 0 where it is not known
 	Field  string // "spec.updateFilters[1]"; empty for what concerns the file, or a document, as a whole
 	Reason string // what is wrong, and where possible what to write
+
+	Instead Instead // what is in force in the place of the file
 }
+
+// Instead says what is in force in the place of a file that has a problem.
+type Instead int
+
+// What is in force instead.
+const (
+	Unsaid   Instead = iota // the problem is not the file's alone: the rest of it is in force
+	Nothing                 // the file never was without problems
+	LastGood                // its last version that was
+)
 
 // Error says what is wrong where.
 func (p Problem) Error() string {
@@ -183,7 +195,7 @@ func (f *Folder) merge() (Objects, []Problem) {
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.files)) {
 		file := f.files[path]
-		problems = append(problems, file.problems...)
+		problems = append(problems, file.reported()...)
 		for _, m := range file.good {
 			if p := objects.add(m); p != nil {
 				problems = append(problems, *p)

@@ -71,7 +71,7 @@ func TestFolder_ReportsFileFieldAndReason(t *testing.T) {
 			write(t, dir, map[string]string{"bad.yaml": tt.text, "good.yaml": repository("good", "1h")})
 			objects, problems := load(t, folder.New(dir))
 			tt.want.File = filepath.Join(dir, "bad.yaml")
-			if diff := cmp.Diff([]folder.Problem{tt.want}, problems, cmpopts.IgnoreFields(folder.Problem{}, "Reason")); diff != "" {
+			if diff := cmp.Diff([]folder.Problem{tt.want}, problems, cmpopts.IgnoreFields(folder.Problem{}, "Reason", "Instead")); diff != "" {
 				t.Errorf("problems (-want +got):\n%s\n%v", diff, problems)
 			}
 			if len(problems) > 0 && !strings.Contains(problems[0].Reason, tt.reason) {
@@ -91,18 +91,25 @@ func TestFolder_KeepsTheLastGoodVersion(t *testing.T) {
 	for _, step := range []struct {
 		what, text, want string
 		problems         int
+		instead          folder.Instead
 	}{
-		{"a bad file without a good version", "kind: [", "", 1},
-		{"a good one", repository("a", "1h") + "---\n" + image("b", "b:1"), "a=1h b:1", 0},
-		{"one bad document of two", repository("a", "2h") + "---\n" + image("b", "b:"), "a=1h b:1", 1},
-		{"nothing but a syntax error", "{", "a=1h b:1", 1},
-		{"good again", repository("a", "2h"), "a=2h", 0},
-		{"emptied on purpose", "", "", 0},
+		{"a bad file without a good version", "kind: [", "", 1, folder.Nothing},
+		{"a good one", repository("a", "1h") + "---\n" + image("b", "b:1"), "a=1h b:1", 0, 0},
+		{"one bad document of two", repository("a", "2h") + "---\n" + image("b", "b:"), "a=1h b:1", 1, folder.LastGood},
+		{"nothing but a syntax error", "{", "a=1h b:1", 1, folder.LastGood},
+		{"good again", repository("a", "2h"), "a=2h", 0, 0},
+		{"emptied on purpose", "", "", 0, 0},
+		{"bad after that", "{", "", 1, folder.LastGood},
 	} {
 		write(t, dir, map[string]string{"a.yaml": step.text})
 		objects, problems := load(t, f)
 		if got := summary(objects); got != step.want || len(problems) != step.problems {
 			t.Errorf("after %s: objects = %s, problems = %v, want %s and %d problems", step.what, got, problems, step.want, step.problems)
+		}
+		for _, p := range problems {
+			if p.Instead != step.instead {
+				t.Errorf("after %s: in force instead is %v, want %v", step.what, p.Instead, step.instead)
+			}
 		}
 	}
 }
@@ -150,7 +157,7 @@ func TestFolder_FirstOfTwoFilesCounts(t *testing.T) {
 	})
 	objects, problems := load(t, folder.New(dir))
 	want := []folder.Problem{{File: filepath.Join(dir, "2.yaml"), Line: 1, Field: "metadata.name"}}
-	if diff := cmp.Diff(want, problems, cmpopts.IgnoreFields(folder.Problem{}, "Reason")); diff != "" {
+	if diff := cmp.Diff(want, problems, cmpopts.IgnoreFields(folder.Problem{}, "Reason", "Instead")); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 	if got, want := summary(objects), "a=1h other-kind:1"; got != want {

@@ -75,7 +75,14 @@ func await(t *testing.T, address string) {
 	}
 }
 
-func (s started) get(t *testing.T, path string, header ...string) (*http.Response, []byte, error) {
+// answer is what a client got, also of an answer that was cut off.
+type answer struct {
+	status int
+	digest string
+	body   []byte
+}
+
+func (s started) get(t *testing.T, path string, header ...string) (answer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -88,25 +95,25 @@ func (s started) get(t *testing.T, path string, header ...string) (*http.Respons
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return resp, body, err
+	return answer{resp.StatusCode, resp.Header.Get("Docker-Content-Digest"), body}, err
 }
 
 func TestOrigin_ServesWhatWasMadeAndCountsIt(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	resp, body, err := s.get(t, "/manifests/latest")
+	got, err := s.get(t, "/manifests/latest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(s.img.Manifest), string(body)); diff != "" {
+	if diff := cmp.Diff(string(s.img.Manifest), string(got.body)); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
 	}
-	if got := resp.Header.Get("Docker-Content-Digest"); got != s.img.Digest {
-		t.Errorf("got digest %s, want %s", got, s.img.Digest)
+	if got.digest != s.img.Digest {
+		t.Errorf("got digest %s, want %s", got.digest, s.img.Digest)
 	}
 	layer := s.img.Blobs[1]
 	original, err := content.Open(layer)
@@ -117,8 +124,8 @@ func TestOrigin_ServesWhatWasMadeAndCountsIt(t *testing.T) {
 	if err := load.Blob(t.Context(), s.url+"/blobs/"+layer.Digest, original); err != nil {
 		t.Error(err)
 	}
-	if _, part, err := s.get(t, "/blobs/"+layer.Digest, "Range", "bytes=99990-"); err != nil || string(part) != string(original[99_990:]) {
-		t.Errorf("a range: got %d bytes and %v, want the last 10", len(part), err)
+	if part, err := s.get(t, "/blobs/"+layer.Digest, "Range", "bytes=99990-"); err != nil || string(part.body) != string(original[99_990:]) {
+		t.Errorf("a range: got %d bytes and %v, want the last 10", len(part.body), err)
 	}
 	sent, err := s.Sent(t.Context())
 	if err != nil {
@@ -139,15 +146,15 @@ func TestOrigin_FailsAsItIsTold(t *testing.T) {
 		}
 	}
 	set(origin.Mode{Status: http.StatusServiceUnavailable})
-	if resp, _, err := s.get(t, "/manifests/latest"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("failing: got %v and %v, want 503", resp, err)
+	if got, err := s.get(t, "/manifests/latest"); err != nil || got.status != http.StatusServiceUnavailable {
+		t.Errorf("failing: got %d and %v, want 503", got.status, err)
 	}
 	set(origin.Mode{Hang: true})
-	if _, _, err := s.get(t, "/manifests/latest"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.get(t, "/manifests/latest"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("hanging: got %v, want no answer", err)
 	}
 	set(origin.Mode{Rate: 1000})
-	if _, body, err := s.get(t, "/blobs/"+s.img.Blobs[1].Digest); !errors.Is(err, context.DeadlineExceeded) || len(body) > 1000 {
-		t.Errorf("at 1,000 bytes a second: got %d bytes and %v within 300 ms", len(body), err)
+	if got, err := s.get(t, "/blobs/"+s.img.Blobs[1].Digest); !errors.Is(err, context.DeadlineExceeded) || len(got.body) > 1000 {
+		t.Errorf("at 1,000 bytes a second: got %d bytes and %v within 300 ms", len(got.body), err)
 	}
 }

@@ -43,7 +43,7 @@ func (p *Process) each(do func(pid int) error) error {
 	if err := do(pid); err != nil {
 		return err
 	}
-	for _, child := range strings.Fields(string(list)) {
+	for child := range strings.FieldsSeq(string(list)) {
 		pid, err := strconv.Atoi(child)
 		if err != nil {
 			return fmt.Errorf("reading the children of a process: %w", err)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// number writes three digits that mean something, and thousands with commas.
+// number writes three digits, of what is very small two that mean something, and thousands with commas.
 func number(v float64) string {
 	size := math.Abs(v)
 	switch {
@@ -18,6 +18,8 @@ func number(v float64) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case size >= 9.995:
 		return strconv.FormatFloat(v, 'f', 1, 64)
+	case size > 0 && size < 0.0995:
+		return strconv.FormatFloat(v, 'g', 2, 64)
 	default:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Sizes in the plot, in pixels.
 const (
-	plotWidth  = 860
+	plotWidth  = 960
 	nameWidth  = 190
 	barWidth   = 500
 	barHeight  = 16

@@ -65,7 +65,7 @@ func TestMeasure_RatiosAreTakenRoundByRound(t *testing.T) {
 func TestNumber(t *testing.T) {
 	t.Parallel()
 	for want, v := range map[string]float64{
-		"0.00": 0, "1.00": 0.9999, "9.99": 9.99, "10.0": 9.996, "99.9": 99.94, "100": 99.96, "1,000": 999.6, "1,234,567": 1234567, "-1,000": -1000,
+		"0.00": 0, "0.0053": 0.00529, "0.10": 0.0996, "1.00": 0.9999, "9.99": 9.99, "10.0": 9.996, "99.9": 99.94, "100": 99.96, "1,000": 999.6, "1,234,567": 1234567, "-1,000": -1000,
 	} {
 		if got := number(v); got != want {
 			t.Errorf("number(%v) = %q, want %q", v, got, want)

@@ -41,7 +41,7 @@ func coldSmall(ctx context.Context, b *Bench) (report.Row, error) {
 	m.late.Target = &report.Target{Text: "at most 50 ms after the leader's", Limit: 50}
 	m.memory.Target = &report.Target{Text: "below 64 MiB", Limit: 64}
 	m.origin.Plot, m.late.Plot = true, true
-	return b.cold(ctx, f, m, "Cold clients of one blob, 16 MiB from a 2 MiB/s origin")
+	return b.cold(ctx, f, m, report.Row{Title: "Cold clients of one blob, 16 MiB from a 2 MiB/s origin", How: coldHow})
 }
 
 func coldLarge(ctx context.Context, b *Bench) (report.Row, error) {
@@ -53,7 +53,9 @@ func coldLarge(ctx context.Context, b *Bench) (report.Row, error) {
 	m.origin.Target = &report.Target{Text: "1.00 × the blob", Limit: 1.005}
 	m.memory.Target = &report.Target{Text: "below 64 MiB", Limit: 64}
 	m.memory.Plot = true
-	return b.cold(ctx, f, m, fmt.Sprintf("The same with %d MiB from a 32 MiB/s origin: the machine is saturated", f.size/mib))
+	return b.cold(ctx, f, m, report.Row{
+		Title: fmt.Sprintf("The same, saturated: %d MiB from a 32 MiB/s origin", f.size/mib), How: largeHow,
+	})
 }
 
 // coldMeasures are the measures of a flood, in the order of the page.
@@ -81,13 +83,16 @@ const coldHow = `Every round starts a new process with an empty store. One clien
 clock starts, ask for the layer at once, and compare every byte of what they get with the original. The origin sends each
 connection at the stated rate and counts. The leader is the client whose first byte came first; all others are joiners.`
 
-func (b *Bench) cold(ctx context.Context, f flood, m *coldMeasures, title string) (report.Row, error) {
+const largeHow = `As above; every byte of every client is compared here too. So many clients take more than the machine can move: the times say how
+fast that is, and memory is what is looked at.`
+
+func (b *Bench) cold(ctx context.Context, f flood, m *coldMeasures, row report.Row) (report.Row, error) {
 	s, err := b.stage(ctx, f.name)
 	if err != nil {
 		return report.Row{}, err
 	}
 	defer s.close()
-	img, originals, err := s.image("latest", f.size)
+	img, originals, err := s.image(f.size)
 	if err != nil {
 		return report.Row{}, err
 	}
@@ -102,7 +107,8 @@ func (b *Bench) cold(ctx context.Context, f flood, m *coldMeasures, title string
 			}
 		}
 	}
-	return report.Row{Name: f.name, Title: title, How: coldHow, Measures: m.all()}, nil
+	row.Name, row.Measures = f.name, m.all()
+	return row, nil
 }
 
 // floodOnce is one round of one crowd.

@@ -26,7 +26,7 @@ func head(ctx context.Context, b *Bench) (report.Row, error) {
 		return report.Row{}, err
 	}
 	defer s.close()
-	img, _, err := s.image("latest", mib)
+	img, _, err := s.image(mib)
 	if err != nil {
 		return report.Row{}, err
 	}
@@ -58,7 +58,7 @@ type headRow struct {
 }
 
 func (h *headRow) run(ctx context.Context) error {
-	names := []server.Name{server.Larder, server.Floor, server.Distribution}
+	names := []server.Name{server.Larder, server.Silent, server.Floor, server.Distribution}
 	servers := make([]*server.Server, len(names))
 	for i, name := range names {
 		on, err := h.start(ctx, name, "1h")

@@ -48,7 +48,7 @@ func outage(ctx context.Context, b *Bench) (report.Row, error) {
 		return report.Row{}, err
 	}
 	defer s.close()
-	img, _, err := s.image("latest", mib)
+	img, _, err := s.image(mib)
 	if err != nil {
 		return report.Row{}, err
 	}

@@ -29,7 +29,7 @@ func pull(ctx context.Context, b *Bench) (report.Row, error) {
 	}
 	defer s.close()
 	sizes := []int64{60 * mib, 20 * mib, 50 * mib, 30 * mib, 40 * mib, 45 * mib}
-	img, originals, err := s.image("latest", sizes...)
+	img, originals, err := s.image(sizes...)
 	if err != nil {
 		return report.Row{}, err
 	}

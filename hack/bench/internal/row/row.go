@@ -78,9 +78,9 @@ func (b *Bench) stage(ctx context.Context, name string) (*stage, error) {
 	return s, nil
 }
 
-// image makes an image and opens the originals of its blobs.
-func (s *stage) image(tag string, sizes ...int64) (content.Image, []content.Original, error) {
-	img, err := s.folder.AddImage(tag, sizes...)
+// image makes the stage's image and opens the originals of its blobs.
+func (s *stage) image(sizes ...int64) (content.Image, []content.Original, error) {
+	img, err := s.folder.AddImage("latest", sizes...)
 	if err != nil {
 		return content.Image{}, nil, err
 	}

@@ -26,7 +26,7 @@ func start(ctx context.Context, b *Bench) (report.Row, error) {
 		return report.Row{}, err
 	}
 	defer s.close()
-	img, _, err := s.image("latest", mib, mib, mib)
+	img, _, err := s.image(mib, mib, mib)
 	if err != nil {
 		return report.Row{}, err
 	}
@@ -80,7 +80,7 @@ func (s *stage) restart(ctx context.Context, name server.Name, setup server.Setu
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	begun := time.Now()
-	on, err := s.Binaries.StartAt(name, address, setup)
+	on, err := s.Binaries.StartAt(ctx, name, address, setup)
 	if err != nil {
 		return 0, err
 	}

@@ -28,7 +28,7 @@ func warm(ctx context.Context, b *Bench) (report.Row, error) {
 	}
 	defer s.close()
 	size := shorter[int64](b, gib, 256*mib)
-	img, originals, err := s.image("latest", size)
+	img, originals, err := s.image(size)
 	if err != nil {
 		return report.Row{}, err
 	}

@@ -9,12 +9,12 @@ import (
 const host = "reg.example"
 
 // larder runs as a person runs it, with its access log on and its metrics.
-func (b Binaries) larder(address string, s Setup) command {
+func (b Binaries) larder(address string, s Setup, logLevel string) command {
 	config := fmt.Sprintf("registries:\n- host: %s\n  endpoints: [%q]\nupdateInterval: %s\n", host, s.Origin, s.Interval)
 	return command{
 		prefix: "/v2/" + host + "/",
 		files:  map[string]string{"larder.yaml": config},
-		args:   []string{b.Larder, "serve", "--listen", address, "--metrics-listen", "127.0.0.1:0"},
+		args:   []string{b.Larder, "serve", "--listen", address, "--metrics-listen", "127.0.0.1:0", "--log-level", logLevel},
 	}
 }
 

@@ -25,7 +25,7 @@ func (b Binaries) StartOrigin(ctx context.Context, dir, content string) (*Regist
 	if err != nil {
 		return nil, err
 	}
-	p, err := process.Start(exec.Command(b.Self, "origin", content, address, control), filepath.Join(dir, "origin.log"))
+	p, err := process.Start(exec.CommandContext(ctx, b.Self, "origin", content, address, control), filepath.Join(dir, "origin.log"))
 	if err != nil {
 		return nil, err
 	}

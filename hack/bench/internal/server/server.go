@@ -28,6 +28,7 @@ type Name string
 // The servers.
 const (
 	Larder       Name = "Larder"
+	Silent       Name = "Larder without access log" // at --log-level warn
 	Distribution Name = "distribution"
 	Nginx        Name = "nginx"
 	Floor        Name = "net/http"
@@ -75,13 +76,13 @@ type command struct {
 	env    []string
 }
 
-// Start starts a server and waits until it answers.
+// Start starts a server and waits until it answers. The server does not outlive ctx.
 func (b Binaries) Start(ctx context.Context, name Name, s Setup) (*Server, error) {
 	address, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	server, err := b.StartAt(name, address, s)
+	server, err := b.StartAt(ctx, name, address, s)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +94,8 @@ func (b Binaries) Start(ctx context.Context, name Name, s Setup) (*Server, error
 	return server, nil
 }
 
-// StartAt starts a server at an address, and waits for nothing.
-func (b Binaries) StartAt(name Name, address string, s Setup) (*Server, error) {
+// StartAt starts a server at an address, and waits for nothing. The server does not outlive ctx.
+func (b Binaries) StartAt(ctx context.Context, name Name, address string, s Setup) (*Server, error) {
 	c, err := b.command(name, address, s)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (b Binaries) StartAt(name Name, address string, s Setup) (*Server, error) {
 			return nil, fmt.Errorf("starting %s: %w", name, err)
 		}
 	}
-	cmd := exec.Command(c.args[0], c.args[1:]...)
+	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Dir, cmd.Env = s.Dir, append(os.Environ(), c.env...)
 	p, err := process.Start(cmd, filepath.Join(s.Dir, "output.log"))
 	if err != nil {
@@ -119,7 +120,9 @@ func (b Binaries) StartAt(name Name, address string, s Setup) (*Server, error) {
 func (b Binaries) command(name Name, address string, s Setup) (command, error) {
 	switch name {
 	case Larder:
-		return b.larder(address, s), nil
+		return b.larder(address, s, "info"), nil
+	case Silent:
+		return b.larder(address, s, "warn"), nil
 	case Distribution:
 		return b.distribution(address, s), nil
 	case Nginx:
