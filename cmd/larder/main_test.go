@@ -146,6 +146,20 @@ func TestPull_FollowsThePoliciesOfTheFolder(t *testing.T) {
 	}
 }
 
+func TestIsTerminal_DumbOnesAreNotDrawnOn(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no terminal can be had here: %v", err)
+	}
+	defer terminal.Close()
+	for term, want := range map[string]bool{"xterm": true, "dumb": false} {
+		t.Setenv("TERM", term)
+		if got := isTerminal(terminal); got != want {
+			t.Errorf("TERM=%s: got %v, want %v", term, got, want)
+		}
+	}
+}
+
 func TestPull_InterruptedSaysOneLine(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)

@@ -10,6 +10,8 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/larder-dev/larder/internal/cache"
@@ -34,6 +36,15 @@ const (
 // Mirrorer brings whole images into the store. *cache.Cache is one, and so is a Client.
 type Mirrorer interface {
 	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
+}
+
+// Summary words the error of a mirror on one line: where several parts of an image failed, the first failure and how many more there are.
+func Summary(err error) string {
+	first, others, _ := strings.Cut(err.Error(), "\n")
+	if others == "" {
+		return first
+	}
+	return fmt.Sprintf("%s (and %d more)", first, 1+strings.Count(others, "\n"))
 }
 
 type request struct {

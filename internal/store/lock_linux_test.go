@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func TestLock_SaysWhoMay(t *testing.T) {
 	if want := "permission denied: run it as the user who runs larder serve"; !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if err := withHint(os.ErrNotExist); err != os.ErrNotExist {
-		t.Errorf("got %v for another error, want it unchanged", err)
+	if got, want := withHint(fs.ErrNotExist).Error(), fs.ErrNotExist.Error(); got != want {
+		t.Errorf("got %s for another error, want %s", got, want)
 	}
 }

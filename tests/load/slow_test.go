@@ -20,8 +20,8 @@ import (
 const (
 	bigSize    = 4 << 20
 	hugeSize   = 64 << 20 // more than the kernel takes from the server ahead of the client
-	slowPace   = 1 << 10 // bytes a second
-	slowWindow = 4 << 10 // SO_RCVBUF: a window that closes after some KiB and opens again with each of them
+	slowPace   = 1 << 10  // bytes a second
+	slowWindow = 4 << 10  // SO_RCVBUF: a window that closes after some KiB and opens again with each of them
 
 	dropAfter = time.Minute // P3
 )

@@ -74,13 +74,9 @@ func remark(ref imageref.Reference, outcome cache.Outcome) string {
 	}
 }
 
-// explain is what to say of a failure. Where many blobs of an image fail, one is enough.
+// explain is what to say of a failure.
 func explain(ref imageref.Reference, err error) string {
-	first, others, _ := strings.Cut(err.Error(), "\n")
-	line := fmt.Sprintf("%s: %s", ref, first)
-	if others != "" {
-		line += fmt.Sprintf(" (and %d more)", 1+strings.Count(others, "\n"))
-	}
+	line := fmt.Sprintf("%s: %s", ref, control.Summary(err))
 	if hint := advice(ref, err); hint != "" {
 		line += "\n  " + hint
 	}

@@ -115,7 +115,7 @@ func (m *mirrors) try(ctx context.Context, image wanted, retryIn time.Duration) 
 		return true
 	case err != nil:
 		m.ended(image, "failed", failing)
-		log.Info("mirroring failed", "reason", err.Error(), "retryIn", retryIn.String())
+		log.Info("mirroring failed", "reason", control.Summary(err), "retryIn", retryIn.String())
 		return false
 	default:
 		m.ended(image, "ok", ready)
