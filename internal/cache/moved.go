@@ -97,7 +97,7 @@ func (m *mirrors) failed(key tagKey) bool {
 
 // originFailed says whether an error, or one of those joined in it, is the origin's, and not about the one thing that was asked for.
 func originFailed(err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // As finds the first of them only
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(many.Unwrap(), originFailed)
 	}
 	if up, ok := err.(*upstream.Error); ok { //nolint:errorlint // as above

@@ -70,14 +70,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // mirror runs one mirror for as long as its client is there, and writes how it goes. Its error says that the client is not.
 func (s *server) mirror(out *stream, r *http.Request, ref imageref.Reference, platforms []string) error {
+	var mirroring sync.WaitGroup
+	defer mirroring.Wait() // the folder is given back only when nothing writes any more (P4)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var latest gauge
 	done := make(chan event, 1)
-	go func() {
+	mirroring.Go(func() {
 		got, err := s.mirrors.Mirror(ctx, ref, platforms, latest.set)
 		done <- outcome(got, err)
-	}()
+	})
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
 	for {

@@ -45,7 +45,7 @@ func TestTags_Pages(t *testing.T) {
 			}))
 			tags, err := newClient(t, at("reg.test", s.URL)).Tags(t.Context(), app("reg.test"))
 			if tt.reason != "" {
-				wantError(t, err, tt.reason)
+				_ = wantError(t, err, tt.reason)
 				return
 			}
 			must(t, err)
@@ -74,7 +74,7 @@ func TestTags_WrongAnswers(t *testing.T) {
 	for _, content := range []string{"", "null", "[]", "<html>", `{"tags":"a"}`, `{"tags":["a"]`} {
 		s := serve(t, unlessPing(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, content) }))
 		_, err := newClient(t, at("reg.test", s.URL)).Tags(t.Context(), app("reg.test"))
-		wantError(t, err, Invalid)
+		_ = wantError(t, err, Invalid)
 	}
 	s := serve(t, unlessPing(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"tags":null}`) }))
 	tags, err := newClient(t, at("reg.test", s.URL)).Tags(t.Context(), app("reg.test"))

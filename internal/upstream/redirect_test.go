@@ -88,7 +88,7 @@ func TestRedirect_ThatIsNotFollowed(t *testing.T) {
 				w.WriteHeader(http.StatusTemporaryRedirect)
 			})
 			_, err := newClient(t, at("reg.test", origin.URL)).Manifest(t.Context(), app("reg.test"), "latest")
-			if wantError(t, err, tt.reason); strings.Contains(err.Error(), "s3cret") {
+			if _ = wantError(t, err, tt.reason); strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error tells a signature: %v", err)
 			}
 		})
@@ -105,7 +105,7 @@ func TestRedirect_NeverFromHTTPSToHTTP(t *testing.T) {
 	t.Cleanup(origin.Close)
 	c := newClient(t, Registry{Host: "reg.test", Endpoints: []string{origin.URL}, InsecureSkipVerify: true})
 	_, err := c.Manifest(t.Context(), app("reg.test"), "latest")
-	wantError(t, err, Refused)
+	_ = wantError(t, err, Refused)
 	if asked.Load() != 0 {
 		t.Error("the redirect to plain HTTP was followed")
 	}
@@ -146,7 +146,7 @@ func TestError_TellsNeitherQueryNorCredentials(t *testing.T) {
 			}
 		})
 		_, err := newClient(t, at("reg.test", origin.URL)).Blob(t.Context(), app("reg.test"), digest.FromString("x"), 0, -1)
-		if wantError(t, err, Unreachable); strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "?") {
+		if _ = wantError(t, err, Unreachable); strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "?") {
 			t.Errorf("the error tells too much: %v", err)
 		}
 	}

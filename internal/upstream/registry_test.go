@@ -172,17 +172,17 @@ func checkTags(t *testing.T, c *Client, img image) {
 func checkMissing(t *testing.T, c *Client, img image) {
 	missing := digest.FromString("missing")
 	_, _, err := c.ResolveManifest(t.Context(), img.repo, "missing")
-	wantError(t, err, NotFound)
+	_ = wantError(t, err, NotFound)
 	_, err = c.Manifest(t.Context(), img.repo, missing.String())
-	wantError(t, err, NotFound)
+	_ = wantError(t, err, NotFound)
 	_, err = c.ResolveBlob(t.Context(), img.repo, missing)
-	wantError(t, err, NotFound)
+	_ = wantError(t, err, NotFound)
 	_, err = c.Blob(t.Context(), img.repo, missing, 0, -1)
 	if e := wantError(t, err, NotFound); e.Status != http.StatusNotFound || e.Credential != "anonymous" || e.Host != img.repo.Host {
 		t.Errorf("got %+v", e)
 	}
 	_, err = c.Tags(t.Context(), imageref.Repository{Host: img.repo.Host, Path: "no/such"})
-	wantError(t, err, NotFound)
+	_ = wantError(t, err, NotFound)
 }
 
 func checkReferrers(t *testing.T, c *Client, img image) {

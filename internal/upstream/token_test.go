@@ -217,7 +217,7 @@ func TestToken_CallerThatLeavesFailsNobody(t *testing.T) {
 		stayed <- err
 	}()
 	cancel()
-	wantError(t, <-left, Unreachable)
+	_ = wantError(t, <-left, Unreachable)
 	close(release)
 	must(t, <-stayed)
 	if got := o.tokens.Load(); got != 1 {
@@ -295,7 +295,7 @@ func TestToken_PlainRealmOfASecureOriginIsRefused(t *testing.T) {
 	t.Cleanup(origin.Close)
 	c := newClient(t, Registry{Host: "hub.test", Endpoints: []string{origin.URL}, InsecureSkipVerify: true})
 	_, err := c.Manifest(t.Context(), app("hub.test"), "latest")
-	wantError(t, err, Refused)
+	_ = wantError(t, err, Refused)
 	if asked.Load() != 0 {
 		t.Error("the token service was asked in plain HTTP")
 	}

@@ -47,7 +47,7 @@ func TestTLS_NeverDowngraded(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	c := newClient(t, at("reg.test", strings.Replace(s.URL, "http://", "https://", 1)))
 	_, err := c.Manifest(t.Context(), app("reg.test"), "latest")
-	wantError(t, err, Unreachable)
+	_ = wantError(t, err, Unreachable)
 	if asked.Load() != 0 {
 		t.Errorf("%d requests in plain HTTP", asked.Load())
 	}
@@ -71,9 +71,9 @@ func TestProxy_OfTheEnvironment(t *testing.T) {
 		t.Errorf("the proxy was asked for %q", direct)
 	}
 	_, err = c.Manifest(t.Context(), app("unproxied.test"), "latest")
-	wantError(t, err, Unreachable)
+	_ = wantError(t, err, Unreachable)
 	_, err = c.Manifest(t.Context(), app("metadata.test"), "latest")
-	wantError(t, err, Refused)
+	_ = wantError(t, err, Refused)
 }
 
 func TestConnections_AreReused(t *testing.T) {

@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	// mirrorsAtOnce is how many images are mirrored at a time; the cache bounds it further for each host.
-	mirrorsAtOnce = 4
-	firstRetry    = 5 * time.Second
-	lastRetry     = 5 * time.Minute
+	firstRetry = 5 * time.Second
+	lastRetry  = 5 * time.Minute
 )
 
 // wanted is an image that a CachedImage asks for, in a form that can be compared.
@@ -29,12 +27,11 @@ type wanted struct {
 }
 
 // mirrors keeps the images of CachedImages in the store: each is mirrored once, and tried again until that succeeds. It
-// never ends by an error.
+// never ends by an error. How many run at a time is the cache's to bound, for each host by itself.
 type mirrors struct {
 	through control.Mirrorer
 	metrics *metrics.Metrics
 	log     logr.Logger
-	slots   chan struct{}
 	running sync.WaitGroup
 	states  *states
 	cancel  map[wanted]context.CancelFunc
@@ -42,7 +39,7 @@ type mirrors struct {
 
 func newMirrors(through control.Mirrorer, counted *metrics.Metrics, log logr.Logger) *mirrors {
 	return &mirrors{
-		through: through, metrics: counted, log: log, slots: make(chan struct{}, mirrorsAtOnce),
+		through: through, metrics: counted, log: log,
 		states: newStates(counted.CachedImages), cancel: map[wanted]context.CancelFunc{},
 	}
 }
@@ -99,14 +96,8 @@ func (m *mirrors) keep(ctx context.Context, image wanted) {
 	}
 }
 
-// try mirrors once when its turn comes, and says whether that is all.
+// try mirrors once, and says whether that is all.
 func (m *mirrors) try(ctx context.Context, image wanted, retryIn time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return true
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-	}
 	start := time.Now()
 	got, err := m.through.Mirror(ctx, image.ref, image.list(), nil)
 	log := m.log.WithValues("image", image.ref.String(), "duration", time.Since(start).String())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 // attempts is a cache that fails the first mirrors of each image.
 type attempts struct {
 	failures int
+	mu       sync.Mutex
 	at       map[string][]time.Time
 }
 
@@ -30,6 +32,8 @@ func (a *attempts) Mirror(_ context.Context, ref imageref.Reference, platforms [
 	for _, p := range platforms {
 		key += " " + p
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.at[key] = append(a.at[key], time.Now())
 	if len(a.at[key]) <= a.failures {
 		return cache.Mirrored{}, errors.New("the origin is down")
