@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test testimage lint generate verify fuzz conformance clean
+.PHONY: help run build test soak bench testimage lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -22,7 +22,15 @@ build: ## Build the static binary bin/larder.
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 test: ## Run every test, with the race detector.
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	cd hack/bench && $(GO) test ./...
+	cd tests/crash/powercut && $(GO) test ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (over an hour).
+	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 4h ./tests/crash ./tests/load
+
+bench: ## Measure Larder beside its peers; writes docs/benchmarks.md (about 15 minutes, wants an idle machine).
+	cd hack/bench && $(GO) run . -out ../../docs/benchmarks.md
 
 testimage: ## Build the real test image, a Debian root file system, where it is missing. Needs root; the tests do it too.
 	$(GO) run ./hack/testimage

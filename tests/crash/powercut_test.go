@@ -31,6 +31,7 @@ func TestPowerCut_P1_UnsyncedWritesAreDropped(t *testing.T) {
 	for number := range scale(12, 200) {
 		r := &round{world: w, larder: l, number: number, seed: seed, tolerant: true}
 		d.say(t, "arm "+strconv.Itoa(1+luck.IntN(1200)))
+		d.await(t, "armed")
 		r.run(t, func() {
 			d.await(t, "out")
 			r.cut.Store(true)

@@ -9,6 +9,7 @@
 //
 //	powercut <folder>
 //	> arm 40       the power goes out just before the 40th change from now
+//	< armed
 //	< out          it went out: every call fails until the disk is restored
 //	> drop         mounts again what was synced, nothing else
 //	> tear         mounts again what was synced and a random part of the rest: entries, files, blocks of files

@@ -101,12 +101,20 @@ func (c *command) do(line string) error {
 			return errors.New("write arm and a number above 0, drop or tear")
 		}
 	}
+	return c.arm(changes)
+}
+
+// arm answers when the next change counts, and later says that the power is out.
+func (c *command) arm(changes int) error {
+	c.disk.arm(changes)
+	if _, err := fmt.Fprintln(c.out, "armed"); err != nil {
+		return err
+	}
 	out := c.disk.out
 	go func() {
 		<-out
 		_, _ = fmt.Fprintln(c.out, "out")
 	}()
-	c.disk.arm(changes)
 	return nil
 }
 
