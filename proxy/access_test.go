@@ -51,7 +51,12 @@ func TestHandler_AccessRecord(t *testing.T) {
 					h.ServeHTTP(w, r)
 					got = *httpx.RecordOf(w)
 				}))
-			observed.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", tt.target, nil))
+			w := httptest.NewRecorder()
+			observed.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", tt.target, nil))
+			if told := got.Error != ""; told != (w.Code >= http.StatusBadRequest) || len(got.Error) > maxLogged {
+				t.Errorf("status %d is explained by %q, of %d bytes", w.Code, got.Error, len(got.Error))
+			}
+			got.Error = ""
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}

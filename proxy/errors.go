@@ -51,7 +51,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	e := h.wireError(err)
-	httpx.RecordOf(w).Error = e.Error()
+	why := e.Error()
+	httpx.RecordOf(w).Error = why[:min(len(why), maxLogged)]
 	if seconds := retryAfter(e); seconds > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}

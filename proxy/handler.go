@@ -68,7 +68,7 @@ type request struct {
 	repo  imageref.Repository
 }
 
-// maxLogged is how much of a reference the access log gets: more than any valid one has.
+// maxLogged is how much of a reference, or of an error, the access log gets: more than any valid reference has.
 const maxLogged = 256
 
 // Shared header values: nothing may write into these slices.
