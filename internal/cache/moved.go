@@ -100,7 +100,7 @@ func originFailed(err error) bool {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return slices.ContainsFunc(many.Unwrap(), originFailed)
 	}
-	if up, ok := err.(*upstream.Error); ok { //nolint:errorlint // as above
+	if up, ok := err.(*upstream.Error); ok { //nolint:errorlint // As would find the first of several only
 		return up.Reason != upstream.NotFound && up.Reason != upstream.Invalid
 	}
 	return err != nil && originFailed(errors.Unwrap(err))
