@@ -15,7 +15,9 @@ const (
 
 // pages gets a list page by page and hands each body to add until there is no next page.
 func (a *attempt) pages(ctx context.Context, c call, limit int64, add func(*http.Response, []byte) error) error {
+	read := map[string]bool{}
 	for n := range maxPages {
+		read[c.url.String()] = true
 		body, resp, err := a.document(ctx, c, limit) //nolint:bodyclose // document has closed it
 		if n > 0 && reason(err) == NotFound {
 			return fault(Invalid, "a page that the page before names: %w", errors.Unwrap(err)) // the list itself was found
@@ -29,6 +31,9 @@ func (a *attempt) pages(ctx context.Context, c call, limit int64, add func(*http
 		next, err := a.nextPage(resp)
 		if err != nil || next == nil {
 			return err
+		}
+		if read[next.String()] {
+			return a.broken(resp, "the link to the next page leads back to a page that was read")
 		}
 		c.url = next
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,21 @@ func TestTags_EndlessPagesEnd(t *testing.T) {
 	_, err := newClient(t, at("reg.test", s.URL)).Tags(t.Context(), app("reg.test"))
 	if e := wantError(t, err, Invalid); !strings.Contains(e.Error(), "pages") {
 		t.Errorf("got %v", e)
+	}
+}
+
+func TestTags_PagesThatLeadBack(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	s := serve(t, unlessPing(func(w http.ResponseWriter, r *http.Request) {
+		next := map[string]string{"": "b", "b": "c", "c": "b"}[r.URL.Query().Get("page")]
+		asked.Add(1)
+		w.Header().Set("Link", fmt.Sprintf(`<?page=%s>; rel="next"`, next))
+		fmt.Fprint(w, `{"tags":[]}`)
+	}))
+	_, err := newClient(t, at("reg.test", s.URL)).Tags(t.Context(), app("reg.test"))
+	if e := wantError(t, err, Invalid); !strings.Contains(e.Error(), "leads back") || asked.Load() != 3 {
+		t.Errorf("got %v after %d pages", e, asked.Load())
 	}
 }
 
