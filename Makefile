@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak bench testimage lint generate verify fuzz conformance clean
+.PHONY: help run build test soak bench testimage testapi lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -34,6 +34,9 @@ bench: ## Measure Larder beside its peers; writes docs/benchmarks.md (about 15 m
 
 testimage: ## Build the real test image, a Debian root file system, where it is missing. Needs root; the tests do it too.
 	$(GO) run ./hack/testimage
+
+testapi: ## Build etcd, kube-apiserver and kubectl for the tests where they are missing (minutes, once). The tests do it too.
+	$(GO) run ./hack/testapi
 
 lint: ## Run the linters of .golangci.yml.
 	$(TOOL) golangci-lint run
