@@ -102,6 +102,11 @@ type CachedImageStatus struct {
 	// +optional
 	LastSeenUpstream *metav1.Time `json:"lastSeenUpstream,omitempty"`
 
+	// The value of the annotation larder.dev/refresh whose check was made last.
+	//
+	// +optional
+	LastHandledRefresh string `json:"lastHandledRefresh,omitempty"`
+
 	// The pods that use the image.
 	//
 	// +optional

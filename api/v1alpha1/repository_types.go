@@ -109,7 +109,7 @@ const (
 
 // RepositoryPhase sums up a Repository's state in a word.
 //
-// +kubebuilder:validation:Enum=Ready;Conflict
+// +kubebuilder:validation:Enum=Ready;Conflict;Invalid;Terminating
 type RepositoryPhase string
 
 // The phases of a Repository.
@@ -118,11 +118,15 @@ const (
 	RepositoryReady RepositoryPhase = "Ready"
 	// RepositoryConflict means that an older Repository of the same spec.name is in force instead.
 	RepositoryConflict RepositoryPhase = "Conflict"
+	// RepositoryInvalid means that the Repository is not in force because its spec, or what it inherits, cannot be.
+	RepositoryInvalid RepositoryPhase = "Invalid"
+	// RepositoryTerminating means that the Repository is being deleted and waits for its CachedImages.
+	RepositoryTerminating RepositoryPhase = "Terminating"
 )
 
 // RepositoryStatus is what Larder observed of a repository.
 type RepositoryStatus struct {
-	// Ready, or Conflict where an older Repository of the same name is in force instead.
+	// Ready; Conflict where an older Repository of the same name is in force instead; Invalid; or Terminating.
 	//
 	// +optional
 	Phase RepositoryPhase `json:"phase,omitempty"`

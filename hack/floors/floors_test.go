@@ -40,7 +40,8 @@ var floors = [][]part{
 		{name: "internal/upstream"},
 		{name: "internal/policy"},
 		{name: "internal/policy/folder", siblings: []string{"internal/policy"}},
-		{name: "internal/access"},
+		{name: "internal/usage"},
+		{name: "internal/access", siblings: []string{"internal/usage"}},
 		{name: "internal/status"},
 	},
 	{

@@ -36,14 +36,15 @@ func (r Reference) String() string {
 
 // Parse reads a reference as a pod's image field has it; without tag and digest the tag is "latest".
 func Parse(s string) (Reference, error) {
-	ref, err := parse(s)
+	ref, err := parse(s, parseName)
 	if err != nil {
 		return Reference{}, fmt.Errorf("parsing image %q: %w", s, err)
 	}
 	return ref, nil
 }
 
-func parse(s string) (Reference, error) {
+// parse reads a reference of which repository reads the name.
+func parse(s string, repository func(string) (Repository, error)) (Reference, error) {
 	var ref Reference
 	var err error
 	named, dgst, digested := strings.Cut(s, "@")
@@ -60,7 +61,7 @@ func parse(s string) (Reference, error) {
 		tag = defaultTag
 	}
 	ref.Tag = tag
-	ref.Repository, err = parseName(name)
+	ref.Repository, err = repository(name)
 	return ref, err
 }
 

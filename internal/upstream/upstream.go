@@ -8,13 +8,16 @@
 package upstream
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-containerregistry/pkg/authn"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -36,10 +39,21 @@ type Registry struct {
 // Options configure a Client.
 type Options struct {
 	Registries []Registry
-	UserAgent  string
-	Self       func() []string  // host:port pairs on which this process listens: refused as origins; may be nil
-	Metrics    *metrics.Metrics // nil: nothing is counted
-	Log        logr.Logger
+	// Credentials are tried before those of the registries' own files; nil: none.
+	Credentials Credentials
+	UserAgent   string
+	Self        func() []string  // host:port pairs on which this process listens: refused as origins; may be nil
+	Metrics     *metrics.Metrics // nil: nothing is counted
+	Log         logr.Logger
+}
+
+// Credentials finds what Larder may say to an origin that it is (A3). It is safe for concurrent use.
+type Credentials interface {
+	// Find returns the credentials to try for a repository, in their order; none is no error. It may ask other services, and ends
+	// with ctx. On an error, what it could find comes with it.
+	Find(ctx context.Context, repo imageref.Repository) ([]authn.AuthConfig, error)
+	// Stamp changes when Find would look elsewhere than before. It is quick, and is asked for each request at an origin.
+	Stamp(repo imageref.Repository) string
 }
 
 // Client talks to origins. It is safe for concurrent use.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
@@ -21,9 +22,11 @@ import (
 
 // Options configure an Owner.
 type Options struct {
-	serve.Cache                 // what flags and configuration file say
-	Policies    *policy.Current // what is wanted of tags; it may change while the owner is open
-	Self        func() []string // host:port pairs on which this process listens; nil: none
+	serve.Cache                                            // what flags and configuration file say
+	Policies    *policy.Current                            // what is wanted of tags; it may change while the owner is open
+	Self        func() []string                            // host:port pairs on which this process listens; nil: none
+	Credentials upstream.Credentials                       // besides those of files; nil: none
+	OnTag       func(repo imageref.Repository, tag string) // see cache.Options; nil: nobody is told
 	Metrics     *metrics.Metrics
 	Log         logr.Logger
 }
@@ -56,7 +59,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 		return err
 	}
 	origin, err := upstream.New(upstream.Options{
-		Registries: o.Registries, UserAgent: version.UserAgent(), Self: o.Self,
+		Registries: o.Registries, Credentials: o.Credentials, UserAgent: version.UserAgent(), Self: o.Self,
 		Metrics: o.Metrics, Log: o.Log.WithName("origin"),
 	})
 	if err != nil {
@@ -65,7 +68,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 	w.release = append(w.release, func() error { origin.Close(); return nil })
 	w.Cache = cache.New(cache.Options{
 		Store: kept, Origin: origin, Policies: policies{o.Policies}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
-		Metrics: o.Metrics, Log: o.Log.WithName("cache"),
+		OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
 	})
 	w.release = append(w.release, func() error { w.Cache.Close(); return nil })
 	return nil

@@ -1,0 +1,41 @@
+package v1alpha1
+
+// The types of conditions. Ready, Reconciling and Stalled mean what kstatus says; Reconciling and Stalled are there only while they
+// are true.
+const (
+	// ConditionReady on a CachedImage: every blob of the wanted platforms is stored. On a Repository: it is in force.
+	ConditionReady = "Ready"
+	// ConditionReconciling: Larder is working on it.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: nothing happens until a person acts; the message says how.
+	ConditionStalled = "Stalled"
+	// ConditionInUse on a CachedImage: a pod or a workload uses it, so that it does not expire.
+	ConditionInUse = "InUse"
+	// ConditionUpToDate on a CachedImage by tag: whether the origin confirmed it at the last check; absent while none was answered.
+	ConditionUpToDate = "UpToDate"
+)
+
+// The reasons of conditions.
+const (
+	ReasonMirrored      = "Mirrored"      // Ready: the image is stored whole
+	ReasonMirroring     = "Mirroring"     // being brought in
+	ReasonPending       = "Pending"       // waits for its turn
+	ReasonInvalid       = "Invalid"       // the spec cannot be used
+	ReasonNotFound      = "NotFound"      // the origin does not have it
+	ReasonDenied        = "Denied"        // the origin accepts none of the credentials
+	ReasonRefused       = "Refused"       // Larder does not go to this origin
+	ReasonRateLimited   = "RateLimited"   // the origin was asked too much
+	ReasonOriginFailed  = "OriginFailed"  // the origin did not answer, or not well
+	ReasonNoPlatform    = "NoPlatform"    // the image has none of the wanted platforms
+	ReasonStorageFailed = "StorageFailed" // the store failed
+	ReasonTerminating   = "Terminating"   // being removed
+	ReasonPods          = "Pods"          // InUse: by pods
+	ReasonWorkloads     = "Workloads"     // InUse: by the templates of workloads
+	ReasonRetained      = "Retained"      // not InUse, but spec.retain keeps it
+	ReasonUnused        = "Unused"        // not InUse: expires
+	ReasonCurrent       = "Current"       // UpToDate: the origin said the same digest
+	ReasonMoved         = "Moved"         // not UpToDate: the origin has another digest
+	ReasonInForce       = "InForce"       // Ready: this Repository's rules hold
+	ReasonConflict      = "Conflict"      // an older Repository of the same name is in force
+	ReasonImagesRemain  = "ImagesRemain"  // a Repository that is deleted waits for its CachedImages
+)
