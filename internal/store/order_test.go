@@ -51,9 +51,9 @@ func watch(s *Store) *crash {
 }
 
 func (c *crash) mkdir(name string, mode fs.FileMode) error {
-	err := os.Mkdir(name, mode)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	err := os.Mkdir(name, mode)
 	if err == nil {
 		delete(c.entries, name)
 	}

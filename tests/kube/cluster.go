@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type Cluster struct {
 	dir     string // for files
 	kubectl string
 	gate    *gate
+	adding  sync.Mutex
 }
 
 // New starts a cluster that ends with the test.
@@ -114,7 +116,9 @@ func Scheme() *runtime.Scheme {
 // name. It reaches the API server through a gate that Outage shuts.
 func (c *Cluster) User(t testing.TB, name string, groups ...string) (string, *rest.Config) {
 	t.Helper()
+	c.adding.Lock() // the API server's own list of users is not safe for several at once
 	user, err := c.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
+	c.adding.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
