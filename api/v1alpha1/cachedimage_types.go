@@ -11,9 +11,9 @@ type CachedImageSpec struct {
 	// It cannot be changed; for another image create another object.
 	//
 	// +required
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=800
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(([a-zA-Z0-9.-]+|[[][a-fA-F0-9:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?$')",message="write an image as a pod names it, such as postgres:15 or reg.example:5000/team/app@sha256:<64 hex digits>"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*|(([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?([.][a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*|[[][a-fA-F0-9]*:[a-fA-F0-9:]*[]])(:[0-9]+)?|[a-z0-9]+((__?|-+)[a-z0-9]+)*)(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+)(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?$')",message="write an image as a pod names it, its repository in lower case, such as postgres:15 or reg.example:5000/team/app@sha256:<64 hex digits>"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/]*:[0-9]+/') || self.matches('^[^/]*:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})/')",message="write a port from 1 to 65535"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="sourceImage cannot be changed: create another CachedImage for another image"
 	SourceImage string `json:"sourceImage"`
 
@@ -166,6 +166,8 @@ type PodReference struct {
 // +kubebuilder:printcolumn:name="Last Check",type=date,JSONPath=`.status.lastSync`,description="When the origin last answered a check"
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`,description="When it is removed"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Progress",type=string,priority=1,JSONPath=`.status.progress`,description="How much of it is stored, while it is brought in"
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,description="What the condition Ready says"
 type CachedImage struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

@@ -16,9 +16,9 @@ type RepositorySpec struct {
 	// Of two objects with one name, the older is in force and the other says Conflict.
 	//
 	// +required
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(([a-zA-Z0-9.-]+|[[][a-fA-F0-9:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*$')",message="write a repository without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*|(([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?([.][a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*|[[][a-fA-F0-9]*:[a-fA-F0-9:]*[]])(:[0-9]+)?|[a-z0-9]+((__?|-+)[a-z0-9]+)*)(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+)$')",message="write a repository in lower case, without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/]*:[0-9]+/') || self.matches('^[^/]*:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})/')",message="write a port from 1 to 65535"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="name cannot be changed: create another Repository for another name"
 	Name string `json:"name"`
 
@@ -37,8 +37,8 @@ type RepositorySpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule="size(self) > 0",message="empty: write a regular expression in RE2 syntax, such as ':15$' or 'latest', or leave updateFilters out to check every tag"
 	// +kubebuilder:validation:items:XValidation:rule="'docker.io/library/postgres:15'.matches(self) in [true, false]",message="write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
 	UpdateFilters []string `json:"updateFilters,omitempty"`
 
@@ -72,9 +72,8 @@ type RepositorySpec struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="write the name of a Secret in Larder's namespace"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="write the name of a Secret in Larder's namespace, of lower-case letters, digits, dashes and periods"
 	PullSecretNames []string `json:"pullSecretNames,omitempty"`
 
 	// Who may pull what is cached: Granted, nodes with a pod that uses the image and whose credentials the origin once
@@ -136,7 +135,7 @@ type RepositoryStatus struct {
 	// +optional
 	Images *int32 `json:"images,omitempty"`
 
-	// When a tag of the repository last changed in the cache.
+	// When an image of the repository was last brought in from the origin.
 	//
 	// +optional
 	LastUpdate *metav1.Time `json:"lastUpdate,omitempty"`
@@ -164,8 +163,9 @@ type RepositoryStatus struct {
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.phase`,description="Whether the object is in force"
 // +kubebuilder:printcolumn:name="Images",type=integer,JSONPath=`.status.images`,description="How many CachedImages belong to it"
 // +kubebuilder:printcolumn:name="Interval",type=string,JSONPath=`.spec.updateInterval`,description="How old the last check of a tag may be"
-// +kubebuilder:printcolumn:name="Last Update",type=date,JSONPath=`.status.lastUpdate`,description="When a tag last changed in the cache"
+// +kubebuilder:printcolumn:name="Last Update",type=date,JSONPath=`.status.lastUpdate`,description="When an image was last brought in from the origin"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,description="What the condition Ready says"
 type Repository struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

@@ -67,6 +67,8 @@ func TestSchema_AgreesWithValidate(t *testing.T) {
 		maxLength int
 	}{
 		"spec.name":            {repository["name"], nameHint, "'^" + namePattern + "$'", maxNameLength},
+		"a port of spec.name":  {repository["name"], portHint, "'^[^/]*:" + portPattern + "/'", maxNameLength},
+		"a port of an image":   {image["sourceImage"], portHint, "'^[^/]*:" + portPattern + "/'", maxSourceImageLength},
 		"spec.updateInterval":  {repository["updateInterval"], intervalHint, "'" + durationPattern + "'", maxDurationLength},
 		"spec.maxStale":        {repository["maxStale"], durationHint, "'" + durationPattern + "'", maxDurationLength},
 		"spec.updateFilters":   {*repository["updateFilters"].Items, filterHint, ".matches(self)", maxFilterLength},

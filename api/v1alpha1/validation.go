@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,24 +22,32 @@ const (
 	maxPlatformLength    = 64
 	maxPullSecretNames   = 16
 
-	namePattern = `(([a-zA-Z0-9.-]+|[[][a-fA-F0-9:]+[]])(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*` +
-		`(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*`
+	hostLabel     = `[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
+	portPattern   = `(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
+	hostPattern   = `(` + hostLabel + `([.]` + hostLabel + `)*|[[][a-fA-F0-9]*:[a-fA-F0-9:]*[]])(:[0-9]+)?`
+	pathComponent = `[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*`
+	namespace     = `[a-z0-9]+((__?|-+)[a-z0-9]+)*` // of Docker Hub: a first component with a period is a host
+
+	namePattern  = `(` + pathComponent + `|(` + hostPattern + `|` + namespace + `)(/` + pathComponent + `)+)`
 	imagePattern = namePattern +
 		`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?`
 	platformPattern = `[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?`
 )
 
 const (
-	nameHint     = "write a repository without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
-	imageHint    = "write an image as a pod names it, such as postgres:15 or reg.example:5000/team/app@sha256:<64 hex digits>"
+	nameHint     = "write a repository in lower case, without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	imageHint    = "write an image as a pod names it, its repository in lower case, such as postgres:15 or reg.example:5000/team/app@sha256:<64 hex digits>"
+	portHint     = "write a port from 1 to 65535"
 	platformHint = "write os/architecture or os/architecture/variant, such as linux/amd64 or linux/arm64/v8"
 	filterHint   = "write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
-	secretHint   = "write the name of a Secret in Larder's namespace"
+	secretHint   = "write the name of a Secret in Larder's namespace, of lower-case letters, digits, dashes and periods"
 )
 
 var (
 	nameRegexp     = regexp.MustCompile("^" + namePattern + "$")
 	imageRegexp    = regexp.MustCompile("^" + imagePattern + "$")
+	portedRegexp   = regexp.MustCompile("^[^/]*:[0-9]+/")
+	portRegexp     = regexp.MustCompile("^[^/]*:" + portPattern + "/")
 	platformRegexp = regexp.MustCompile("^" + platformPattern + "$")
 )
 
@@ -65,10 +74,12 @@ func validateText(path *field.Path, value string, limit int, pattern *regexp.Reg
 	switch {
 	case value == "":
 		return field.ErrorList{field.Required(path, hint)}
-	case len(value) > limit:
+	case utf8.RuneCountInString(value) > limit:
 		return field.ErrorList{field.TooLong(path, value, limit)}
 	case !pattern.MatchString(value):
 		return field.ErrorList{field.Invalid(path, value, hint)}
+	case portedRegexp.MatchString(value) && !portRegexp.MatchString(value):
+		return field.ErrorList{field.Invalid(path, value, portHint)}
 	}
 	return nil
 }
@@ -83,20 +94,17 @@ func validateChoice[T ~string](path *field.Path, value T, choices ...T) field.Er
 func validateFreshness(path *field.Path, spec *RepositorySpec) field.ErrorList {
 	var errs field.ErrorList
 	interval, hasInterval, err := spec.UpdateInterval.Duration()
-	if err != nil {
+	switch {
+	case err != nil:
 		errs = append(errs, field.Invalid(path.Child("updateInterval"), spec.UpdateInterval, err.Error()))
-	}
-	maxStale, hasMaxStale, err := spec.MaxStale.Duration()
-	if err != nil {
-		errs = append(errs, field.Invalid(path.Child("maxStale"), spec.MaxStale, err.Error()))
-	}
-	if len(errs) > 0 {
-		return errs
-	}
-	if spec.UpdateMode == UpdatePeriodic {
+	case spec.UpdateMode == UpdatePeriodic:
 		errs = append(errs, validatePeriodic(path.Child("updateInterval"), spec.UpdateInterval, interval, hasInterval)...)
 	}
-	if hasMaxStale {
+	maxStale, hasMaxStale, err := spec.MaxStale.Duration()
+	switch {
+	case err != nil:
+		errs = append(errs, field.Invalid(path.Child("maxStale"), spec.MaxStale, err.Error()))
+	case hasMaxStale:
 		errs = append(errs, validateMaxStale(path.Child("maxStale"), spec, maxStale, interval)...)
 	}
 	return errs
@@ -147,8 +155,8 @@ func ValidateFilter(filter string) error {
 	switch {
 	case filter == "":
 		return fmt.Errorf("empty: %s, or leave updateFilters out to check every tag", filterHint)
-	case len(filter) > maxFilterLength:
-		return fmt.Errorf("longer than %d bytes: write several shorter filters, of which one match is enough", maxFilterLength)
+	case utf8.RuneCountInString(filter) > maxFilterLength:
+		return fmt.Errorf("longer than %d characters: write several shorter filters, of which one match is enough", maxFilterLength)
 	}
 	if _, err := regexp.Compile(filter); err != nil {
 		return fmt.Errorf("%s: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "), filterHint)

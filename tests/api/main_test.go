@@ -1,0 +1,30 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/larder-dev/larder/tests/kube"
+)
+
+// cluster is shared: a test's objects carry a name of its own, and go with it.
+var cluster *kube.Cluster
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	var err error
+	if cluster, err = kube.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := cluster.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the cluster:", err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
