@@ -3,8 +3,11 @@
 package status
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -28,27 +31,67 @@ const timestamps = 10 * time.Minute
 // ApplyImage makes the owner's part of a CachedImage's status what desired says; what desired leaves out is removed. Where the object
 // says so already, nothing is written. A change of lastSync and lastSeenUpstream alone waits until what is written is ten minutes old:
 // then wait says how long that is still.
-func ApplyImage(ctx context.Context, c client.Client, owner client.FieldOwner, current *v1alpha1.CachedImage, desired v1alpha1.CachedImageStatus) (wait time.Duration, err error) {
-	part := partOf(owner, current.Status)
-	if equality.Semantic.DeepEqual(part, desired) {
+func ApplyImage(ctx context.Context, c client.Client, owner client.FieldOwner, current *v1alpha1.CachedImage, desired v1alpha1.CachedImageStatus, now time.Time) (wait time.Duration, err error) {
+	written := partOf(owner, current.Status)
+	wanted, err := normalise(desired)
+	if err != nil {
+		return 0, fmt.Errorf("encoding the status of CachedImage %s: %w", current.Name, err)
+	}
+	sortConditions(written.Conditions)
+	sortConditions(wanted.Conditions)
+	if equality.Semantic.DeepEqual(written, wanted) {
 		return 0, nil
 	}
-	if written := part.LastSync; written != nil && desired.LastSync != nil {
-		part.LastSync, part.LastSeenUpstream = desired.LastSync, desired.LastSeenUpstream
-		age := desired.LastSync.Sub(written.Time)
-		if age >= 0 && age < timestamps && equality.Semantic.DeepEqual(part, desired) {
-			return timestamps - age, nil
-		}
+	aside := written
+	aside.LastSync, aside.LastSeenUpstream = wanted.LastSync, wanted.LastSeenUpstream
+	if wait := until(written.LastSync, wanted.LastSync, now); wait > 0 && equality.Semantic.DeepEqual(aside, wanted) {
+		return wait, nil
 	}
-	return 0, apply(ctx, c, owner, "CachedImage", current, &desired)
+	return 0, apply(ctx, c, owner, "CachedImage", current, &wanted)
 }
 
-// ApplyRepository makes a Repository's status what desired says, unless it is that already.
-func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired v1alpha1.RepositoryStatus) error {
-	if equality.Semantic.DeepEqual(current.Status, desired) {
-		return nil
+// ApplyRepository makes a Repository's status what desired says, unless it is that already. A change of lastUpdate alone waits as
+// ApplyImage's do.
+func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired v1alpha1.RepositoryStatus, now time.Time) (wait time.Duration, err error) {
+	written := *current.Status.DeepCopy()
+	wanted, err := normalise(desired)
+	if err != nil {
+		return 0, fmt.Errorf("encoding the status of Repository %s: %w", current.Name, err)
 	}
-	return apply(ctx, c, Controller, "Repository", current, &desired)
+	sortConditions(written.Conditions)
+	sortConditions(wanted.Conditions)
+	if equality.Semantic.DeepEqual(written, wanted) {
+		return 0, nil
+	}
+	aside := written
+	aside.LastUpdate = wanted.LastUpdate
+	if wait := until(written.LastUpdate, wanted.LastUpdate, now); wait > 0 && equality.Semantic.DeepEqual(aside, wanted) {
+		return wait, nil
+	}
+	return 0, apply(ctx, c, Controller, "Repository", current, &wanted)
+}
+
+// until says how long a timestamp that was written stands still although a later one is known.
+func until(written, wanted *metav1.Time, now time.Time) time.Duration {
+	if written == nil || wanted == nil || wanted.Before(written) {
+		return 0
+	}
+	return min(written.Add(timestamps).Sub(now), timestamps)
+}
+
+// normalise returns a status as the API server would give it back: times in whole seconds, nothing where something is empty.
+func normalise[T any](status T) (T, error) {
+	var back T
+	text, err := json.Marshal(status)
+	if err == nil {
+		err = json.Unmarshal(text, &back)
+	}
+	return back, err
+}
+
+// sortConditions makes two lists comparable: which order one has at the API server depends on what was there before.
+func sortConditions(conditions []metav1.Condition) {
+	slices.SortFunc(conditions, func(a, b metav1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 }
 
 // partOf returns what is the owner's of a CachedImage's status.
@@ -77,7 +120,6 @@ func apply(ctx context.Context, c client.Client, owner client.FieldOwner, kind s
 	object := &unstructured.Unstructured{Object: map[string]any{"status": content}}
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 	object.SetName(current.GetName())
-	object.SetUID(current.GetUID()) // not one that was made anew under the name
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), owner, client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("writing the status of %s %s: %w", kind, current.GetName(), err)

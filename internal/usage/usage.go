@@ -1,15 +1,16 @@
 // Package usage says which images pods and workloads use, and which of them are Larder's to keep. It reads objects it is given, or a
 // client's; it writes nothing, and knows nothing of what is cached.
+//
+// Its Index functions prepare a manager's cache, each before the cache starts; its other functions that take a reader need such a cache.
+// What they list is shared with the cache and must not be changed. Slim keeps of objects what this package, and its users, read.
 package usage
 
 import (
-	"context"
-	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/internal/imageref"
 )
@@ -21,34 +22,39 @@ type Scope struct {
 }
 
 // Pod lists the images of a pod that Larder serves: of its containers, init and ephemeral containers and image volumes, each once, in
-// the order of their names. What does not parse is left out.
+// the order of their names. What does not parse is left out, and, where all images count, what a node never pulls through Larder:
+// images with imagePullPolicy Never, and those of a registry on the node's own loopback.
 func (s Scope) Pod(pod *corev1.Pod) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(&pod.Spec) {
-		if ref, ok := s.image(image); ok {
+		ref, rewritten, ok := s.read(image.name)
+		if ok && (rewritten || s.All && image.policy != corev1.PullNever && !isLoopback(ref.Repository.Host)) {
 			refs = append(refs, ref)
 		}
 	}
 	return unique(refs)
 }
 
-// image reads an image as a pod names it.
-func (s Scope) image(image string) (imageref.Reference, bool) {
-	if ref, ok := imageref.Invert(s.Proxy, image); ok {
-		return ref, true
+// Template lists the images that pods of a workload's template would use. Templates are not rewritten: their images count by their own
+// names as by the rewritten ones, in any Scope.
+func (s Scope) Template(spec *corev1.PodSpec) []imageref.Reference {
+	var refs []imageref.Reference
+	for _, image := range imagesOf(spec) {
+		if ref, _, ok := s.read(image.name); ok {
+			refs = append(refs, ref)
+		}
 	}
-	if !s.All {
-		return imageref.Reference{}, false
-	}
-	ref, err := imageref.Parse(image)
-	return ref, err == nil
+	return unique(refs)
 }
 
-// Template lists the images that pods of a workload's template would use. Templates are not rewritten: their images count by their own
-// names as by the rewritten ones.
-func (s Scope) Template(spec *corev1.PodSpec) []imageref.Reference {
-	all := Scope{Proxy: s.Proxy, All: true}
-	return all.Pod(&corev1.Pod{Spec: *spec})
+// read reads an image as a pod names it, and says whether it is a rewritten one. What is behind the proxy and names no image is none.
+func (s Scope) read(name string) (ref imageref.Reference, rewritten, ok bool) {
+	if s.Proxy != "" && strings.HasPrefix(name, s.Proxy+"/") {
+		ref, ok = imageref.Invert(s.Proxy, name)
+		return ref, true, ok
+	}
+	ref, err := imageref.Parse(name)
+	return ref, false, err == nil
 }
 
 // Active says whether a pod has not finished: until then its images are in use.
@@ -56,23 +62,29 @@ func Active(pod *corev1.Pod) bool {
 	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }
 
-func imagesOf(spec *corev1.PodSpec) []string {
-	var images []string
+// image is what a pod says of one of its images.
+type image struct {
+	name   string
+	policy corev1.PullPolicy
+}
+
+func imagesOf(spec *corev1.PodSpec) []image {
+	var images []image
 	for _, c := range spec.InitContainers {
-		images = append(images, c.Image)
+		images = append(images, image{c.Image, c.ImagePullPolicy})
 	}
 	for _, c := range spec.Containers {
-		images = append(images, c.Image)
+		images = append(images, image{c.Image, c.ImagePullPolicy})
 	}
 	for _, c := range spec.EphemeralContainers {
-		images = append(images, c.Image)
+		images = append(images, image{c.Image, c.ImagePullPolicy})
 	}
 	for _, v := range spec.Volumes {
 		if v.Image != nil {
-			images = append(images, v.Image.Reference)
+			images = append(images, image{v.Image.Reference, v.Image.PullPolicy})
 		}
 	}
-	return slices.DeleteFunc(images, func(image string) bool { return image == "" })
+	return images
 }
 
 func unique(refs []imageref.Reference) []imageref.Reference {
@@ -80,54 +92,12 @@ func unique(refs []imageref.Reference) []imageref.Reference {
 	return slices.Compact(refs)
 }
 
-// The fields by which a client's cache finds pods and workloads once Index has been called.
-const (
-	FieldImage      = "larder.dev/image"      // full form of a reference that an active pod, or a template, uses
-	FieldRepository = "larder.dev/repository" // full form of a repository of which an active pod uses an image
-)
-
-// IndexPods makes a cache find active pods by the images they use.
-func IndexPods(ctx context.Context, indexer client.FieldIndexer, scope Scope) error {
-	images := func(object client.Object) (keys []string) {
-		if pod, ok := object.(*corev1.Pod); ok && Active(pod) {
-			for _, ref := range scope.Pod(pod) {
-				keys = append(keys, ref.String())
-			}
-		}
-		return keys
+// isLoopback says whether a host is a node's own: such a registry is not asked for over the wire either.
+func isLoopback(host string) bool {
+	name := host
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		name = host[:colon]
 	}
-	repositories := func(object client.Object) (keys []string) {
-		if pod, ok := object.(*corev1.Pod); ok && Active(pod) {
-			for _, ref := range scope.Pod(pod) {
-				keys = append(keys, ref.Repository.String())
-			}
-		}
-		slices.Sort(keys)
-		return slices.Compact(keys)
-	}
-	if err := indexer.IndexField(ctx, &corev1.Pod{}, FieldImage, images); err != nil {
-		return fmt.Errorf("indexing pods by image: %w", err)
-	}
-	if err := indexer.IndexField(ctx, &corev1.Pod{}, FieldRepository, repositories); err != nil {
-		return fmt.Errorf("indexing pods by repository: %w", err)
-	}
-	return nil
-}
-
-// PodsUsing lists the active pods that use an image, from a cache that IndexPods prepared.
-func PodsUsing(ctx context.Context, reader client.Reader, ref imageref.Reference) ([]corev1.Pod, error) {
-	var pods corev1.PodList
-	if err := reader.List(ctx, &pods, client.MatchingFields{FieldImage: ref.String()}); err != nil {
-		return nil, fmt.Errorf("listing the pods that use %s: %w", ref, err)
-	}
-	return pods.Items, nil
-}
-
-// PodsOf lists the active pods that use an image of a repository, from a cache that IndexPods prepared.
-func PodsOf(ctx context.Context, reader client.Reader, repo imageref.Repository) ([]corev1.Pod, error) {
-	var pods corev1.PodList
-	if err := reader.List(ctx, &pods, client.MatchingFields{FieldRepository: repo.String()}); err != nil {
-		return nil, fmt.Errorf("listing the pods that use %s: %w", repo, err)
-	}
-	return pods.Items, nil
+	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && addr.IsLoopback()
 }
