@@ -1,17 +1,28 @@
 // Package access finds the credentials with which Larder may ask for a repository (A3): those of the pods that use it, then the
 // Repository's own, then the cloud's. It reads secrets by name, never lists them, and shows them to nobody but the client of
-// origins.
+// origins. What it says in errors and logs names secrets, and never holds anything of their content.
+//
+// The cloud's identity (ECR, Artifact Registry and GCR, ACR) is asked for through the clouds' own libraries. That is wired, but has not
+// been tried against the clouds.
 package access
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/authn"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/usage"
 )
+
+// apiTimeout bounds each wait for the API server: for the pods to be known, and for the secrets to be read.
+const apiTimeout = 2 * time.Second
 
 // Options configure a Keychain.
 type Options struct {
@@ -24,16 +35,67 @@ type Options struct {
 }
 
 // Keychain finds credentials in a cluster. It implements upstream.Credentials.
-type Keychain struct{ o Options }
-
-// New returns a keychain.
-func New(o Options) *Keychain { return &Keychain{o} }
-
-// Find returns the credentials to try for a repository, in the order of A3, those with the longest path prefix first within each
-// source.
-func (k *Keychain) Find(ctx context.Context, repo imageref.Repository) ([]authn.AuthConfig, error) {
-	return nil, nil
+type Keychain struct {
+	o       Options
+	secrets *secrets
+	cloud   *cloud
 }
 
-// Stamp changes when other pods, secrets or pullSecretNames come into question for the repository.
-func (k *Keychain) Stamp(repo imageref.Repository) string { return "" }
+// New returns a keychain.
+func New(o Options) *Keychain {
+	if o.Own == nil {
+		o.Own = func(imageref.Repository) []string { return nil }
+	}
+	return &Keychain{o: o, secrets: newSecrets(o.Secrets, o.Log), cloud: newCloud(identities(), o.Log)}
+}
+
+// Find returns the credentials to try for a repository, in the order of A3, those with the longest path prefix first within each
+// source; among equals those of the newest pod, which is the one most likely to wait for its image. Where the API server does not
+// answer, it returns an error beside what it knows from before.
+func (k *Keychain) Find(ctx context.Context, repo imageref.Repository) ([]authn.AuthConfig, error) {
+	cloud := meanwhile(func() []authn.AuthConfig { return k.cloud.find(ctx, repo.Host) })
+	own := meanwhile(func() result { return k.read(ctx, repo, k.own(repo)) })
+	of := k.ofPods(ctx, repo)
+	owned := own()
+	return slices.Concat(of.credentials, owned.credentials, cloud()), errors.Join(of.err, owned.err)
+}
+
+type result struct {
+	credentials []authn.AuthConfig
+	err         error
+}
+
+// meanwhile runs fn on its own, and returns a function that waits for its result.
+func meanwhile[T any](fn func() T) (wait func() T) {
+	done := make(chan T, 1)
+	go func() { done <- fn() }()
+	return func() T { return <-done }
+}
+
+// ofPods finds the credentials of the pods that use the repository. The cache of pods waits until it is in sync.
+func (k *Keychain) ofPods(ctx context.Context, repo imageref.Repository) result {
+	listing, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	pods, err := usage.PodsOf(listing, k.o.Pods, repo)
+	if err != nil {
+		return result{err: err}
+	}
+	return k.read(ctx, repo, k.named(pods))
+}
+
+// own names the secrets of the Repository.
+func (k *Keychain) own(repo imageref.Repository) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, name := range k.o.Own(repo) {
+		names = append(names, types.NamespacedName{Namespace: k.o.Namespace, Name: name})
+	}
+	return names
+}
+
+// read returns what the secrets hold for a repository.
+func (k *Keychain) read(ctx context.Context, repo imageref.Repository, names []types.NamespacedName) result {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	entries, err := k.secrets.read(ctx, names)
+	return result{matching(entries, repo), err}
+}

@@ -15,7 +15,7 @@ import (
 
 const (
 	failureHold = 10 * time.Second // T9: how long a failed answer to a miss is remembered
-	deniedHold  = 30 * time.Second // T9: a denied one, for that credential
+	deniedHold  = 30 * time.Second // T9: a denied one, for that set of credentials
 )
 
 // missKey is what a request asked an origin for in vain.
@@ -23,8 +23,8 @@ type missKey struct {
 	repo imageref.Repository
 	what string // "manifest", "blob", or the kind of a list
 	name string
-	// credential is the one that was denied; empty for other failures.
-	credential string
+	// credentials are those that were denied; empty for other failures.
+	credentials string
 }
 
 // miss brings in a manifest that is not stored, by tag or digest; requests for the same one share the transfer (T1, T9).
@@ -34,12 +34,16 @@ func (c *Cache) miss(ctx context.Context, repo imageref.Repository, reference st
 		if desc, ok := c.arrived(ctx, repo, reference); ok {
 			return desc, nil
 		}
+		began := c.removals.now()
 		m, err := c.origin.Manifest(ctx, repo, reference)
 		c.holds.answered(subject{repo, tagSubject, reference}, err)
+		if err == nil {
+			stored = c.keepMissed(ctx, repo, reference, m, began)
+		}
+		c.concluded(tagKey{repo, reference}, err)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		stored = c.keepMissed(ctx, repo, reference, m)
 		return m.Descriptor, nil
 	})
 	if err != nil {
@@ -62,12 +66,12 @@ func (c *Cache) arrived(ctx context.Context, repo imageref.Repository, reference
 }
 
 // keepMissed stores a manifest that was asked for, and the tag that named it. What cannot be stored is served all the same (B7).
-func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, reference string, m *upstream.Manifest) bool {
+func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, reference string, m *upstream.Manifest, began removal) bool {
 	err := c.keep(ctx, repo, m.Descriptor, m.Body)
 	if err == nil && reference != string(m.Digest) {
 		now, key := c.now(), tagKey{repo, reference}
 		left := c.survey(ctx, key)
-		err = c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		err = c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
 			if r.Digest != m.Digest {
 				left.note(r)
 			}
@@ -117,8 +121,15 @@ func (c *Cache) remembered(key missKey) error {
 	if err := c.failures.get(key); err != nil {
 		return err
 	}
-	key.credential = c.origin.Credential(key.repo)
+	key.credentials = c.origin.CredentialSet(key.repo)
 	return c.failures.get(key)
+}
+
+// forget has the origin asked anew for what it failed to answer.
+func (c *Cache) forget(key missKey) {
+	c.failures.forget(key)
+	key.credentials = c.origin.CredentialSet(key.repo)
+	c.failures.forget(key)
 }
 
 func (c *Cache) remember(key missKey, err error) {
@@ -127,8 +138,8 @@ func (c *Cache) remember(key missKey, err error) {
 		return
 	}
 	hold := failureHold
-	if up.Reason == upstream.Denied && up.Credential != "" {
-		key.credential, hold = up.Credential, deniedHold
+	if up.Reason == upstream.Denied && up.CredentialSet != "" {
+		key.credentials, hold = up.CredentialSet, deniedHold
 	}
 	if up.Status == http.StatusTooManyRequests {
 		c.holds.limit(up)

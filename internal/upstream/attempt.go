@@ -32,43 +32,6 @@ type attempt struct {
 	patience   time.Duration // for the headers of each answer; 0: the transport's
 }
 
-// try runs op at the origin's endpoints in turn until one succeeds. Where none does, the error is that of the endpoint
-// that is configured last: a mirror's word does not count against the origin's own.
-func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op func(context.Context, *attempt) (T, error)) (T, error) {
-	var none T
-	o, err := c.origin(repo.Host)
-	if err != nil {
-		return none, err
-	}
-	credential := o.keychain.find(ctx, repo)
-	var failure *Error
-	last := -1
-	order := o.order(time.Now())
-	for n, i := range order {
-		a := &attempt{client: c, origin: o, endpoint: o.endpoints[i], repo: repo, credential: credential}
-		if n < len(order)-1 {
-			a.patience = patienceForOne
-		}
-		v, err := op(ctx, a)
-		if err == nil {
-			a.note(ctx, nil)
-			return v, nil
-		}
-		e := a.explain(err)
-		a.note(ctx, e)
-		if i > last {
-			failure, last = e, i
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if failure.Reason == Denied {
-		o.keychain.forget(repo)
-	}
-	return none, failure
-}
-
 // explain completes an error with where it happened and with which credential.
 func (a *attempt) explain(err error) *Error {
 	var known *Error

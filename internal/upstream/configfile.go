@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path"
@@ -18,6 +19,24 @@ import (
 
 // dockerHub are the names under which a Docker config.json knows docker.io.
 var dockerHub = []string{authn.DefaultAuthKey, "docker.io", "index.docker.io", "registry-1.docker.io"}
+
+// file is where credentials are written down.
+type file interface {
+	// lookup returns the credential for a repository; the zero AuthConfig where there is none.
+	lookup(repo imageref.Repository) (authn.AuthConfig, error)
+	// stamp changes when what is written there does.
+	stamp() string
+}
+
+// inFile makes a file a source of credentials.
+type inFile struct{ file }
+
+func (f inFile) Find(_ context.Context, repo imageref.Repository) ([]authn.AuthConfig, error) {
+	config, err := f.lookup(repo)
+	return []authn.AuthConfig{config}, err
+}
+
+func (f inFile) Stamp(imageref.Repository) string { return f.stamp() }
 
 // configFile is one Docker config.json. A key is a host, or a host and a path: then it holds for what lies below, and the
 // longest wins.

@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,7 +19,8 @@ import (
 const (
 	anonymous      = "anonymous"
 	maxCredentials = 4096
-	credentialTTL  = 5 * time.Minute // how long a credential helper's word holds
+	credentialTTL  = 5 * time.Minute // how long a source's word holds
+	credentialNew  = 5 * time.Second // how old what was found may be for a denial of it to be believed at once
 	lookupTimeout  = 10 * time.Second
 	makeDoTTL      = 30 * time.Second
 )
@@ -31,117 +32,117 @@ type credential struct {
 	name   string // tells them apart for people
 }
 
-// source looks credentials up.
-type source interface {
-	// lookup returns the credential for a repository; the zero AuthConfig where there is none.
-	lookup(repo imageref.Repository) (authn.AuthConfig, error)
-	// stamp changes when the files do from which the source reads.
-	stamp() string
-}
+func (c *credential) anonymous() bool { return c.id == anonymous }
 
-// keychain finds credentials and remembers them until their files change, or for credentialTTL.
-type keychain struct {
-	source source
-	secret []byte
-	log    logr.Logger
-	flight singleflight.Group
-	found  *lru.Cache[imageref.Repository, finding]
-	used   *lru.Cache[imageref.Repository, string] // the names of what was found last
-
-	mu    sync.Mutex
-	stamp string
-}
-
-type finding struct {
-	credential *credential
-	until      time.Time
-}
-
-func newKeychain(s source, secret []byte, log logr.Logger) *keychain {
-	k := &keychain{source: s, secret: secret, log: log, stamp: s.stamp()}
-	k.found, _ = lru.New[imageref.Repository, finding](maxCredentials) // fails only on a size below 1
-	k.used, _ = lru.New[imageref.Repository, string](maxCredentials)
-	return k
-}
-
-// find returns the credential for a repository; anonymous where there is none, or where ctx ends.
-func (k *keychain) find(ctx context.Context, repo imageref.Repository) *credential {
-	k.refresh()
-	if f, ok := k.found.Get(repo); ok && time.Now().Before(f.until) {
-		return f.credential
-	}
-	timeout := time.NewTimer(lookupTimeout) // a credential helper is a program, and knows no contexts
-	defer timeout.Stop()
-	select {
-	case result := <-k.flight.DoChan(repo.String(), func() (any, error) { return k.lookup(repo), nil }):
-		return result.Val.(*credential)
-	case <-timeout.C:
-		return k.makeDo(repo)
-	case <-ctx.Done():
-		return k.credential(authn.AuthConfig{})
-	}
-}
-
-// makeDo returns the credential that was found before, if any, and holds on to it for a while: not every request shall
-// wait for a credential helper that hangs.
-func (k *keychain) makeDo(repo imageref.Repository) *credential {
-	k.log.Info("no credentials in time, going on with what is known", "origin", repo.Host)
-	c := k.credential(authn.AuthConfig{})
-	if f, ok := k.found.Peek(repo); ok {
-		c = f.credential
-	}
-	k.found.Add(repo, finding{c, time.Now().Add(makeDoTTL)})
-	return c
-}
-
-func (k *keychain) lookup(repo imageref.Repository) *credential {
-	config, err := k.source.lookup(repo)
-	if err != nil {
-		k.log.Info("looking up credentials failed, going on with what is known", "origin", repo.Host, "error", err.Error())
-	}
-	c := k.credential(config)
-	k.found.Add(repo, finding{c, time.Now().Add(credentialTTL)})
-	k.used.Add(repo, c.name)
-	return c
-}
-
-// forget makes the next find look again: the origin did not accept what was found.
-func (k *keychain) forget(repo imageref.Repository) { k.found.Remove(repo) }
-
-// refresh forgets everything once the files have changed.
-func (k *keychain) refresh() {
-	stamp := k.source.stamp()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if stamp != k.stamp {
-		k.stamp = stamp
-		k.found.Purge()
-		k.used.Purge()
-	}
-}
-
-// credential names a config by a keyed hash: a plain one would let a reader of logs try passwords.
-func (k *keychain) credential(config authn.AuthConfig) *credential {
+// newCredential names a config by a keyed hash: a plain one would let a reader of logs try passwords.
+func newCredential(config authn.AuthConfig, secret []byte) *credential {
 	if config == (authn.AuthConfig{}) {
 		return &credential{id: anonymous, name: anonymous}
 	}
-	hash := hmac.New(sha256.New, k.secret)
-	hash.Write([]byte(strings.Join([]string{config.Username, config.Password, config.Auth, config.IdentityToken,
-		config.RegistryToken}, "\x00")))
-	id := hex.EncodeToString(hash.Sum(nil))
+	id := keyedHash(secret, config.Username, config.Password, config.Auth, config.IdentityToken, config.RegistryToken)
 	return &credential{config: config, id: id, name: id[:12]}
 }
 
-// Credential names the credential with which requests for repo were made last, as Error.Credential does; "anonymous" where there was
-// none since the files changed. It looks nothing up, and never waits.
-func (c *Client) Credential(repo imageref.Repository) string {
-	o, err := c.origin(repo.Host)
+func keyedHash(secret []byte, parts ...string) string {
+	hash := hmac.New(sha256.New, secret)
+	hash.Write([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// keychain remembers the credentials that a source finds: until it would look elsewhere, for credentialTTL, or until the origin refuses
+// them all.
+type keychain struct {
+	source Credentials
+	secret []byte
+	log    logr.Logger
+	flight singleflight.Group
+	found  *lru.Cache[imageref.Repository, *finding]
+}
+
+// finding is what a source said of a repository.
+type finding struct {
+	stamp       string // the source's, before it was asked
+	credentials []*credential
+	at, until   time.Time
+	denied      atomic.Bool // the origin accepted none of them, nor any other
+}
+
+// holds says whether a finding may be used that is not to be older than maxAge.
+func (f *finding) holds(now time.Time, maxAge time.Duration) bool {
+	return !f.denied.Load() && now.Before(f.until) && now.Sub(f.at) < maxAge
+}
+
+func newKeychain(source Credentials, secret []byte, log logr.Logger) *keychain {
+	k := &keychain{source: source, secret: secret, log: log}
+	k.found, _ = lru.New[imageref.Repository, *finding](maxCredentials) // fails only on a size below 1
+	return k
+}
+
+// known returns what was found last, though it may have become old, and the source's stamp. It is nil where nothing was found since the
+// stamp changed.
+func (k *keychain) known(repo imageref.Repository) (*finding, string) {
+	stamp := k.source.Stamp(repo)
+	if f, ok := k.found.Peek(repo); ok && f.stamp == stamp {
+		return f, stamp
+	}
+	return nil, stamp
+}
+
+// begin has the source look credentials up, unless something is known that is no older than maxAge, and returns a function that waits for
+// the result. A lookup is shared by all who need it, and belongs to none of them.
+func (k *keychain) begin(repo imageref.Repository, maxAge time.Duration) (wait func(context.Context) *finding) {
+	known, stamp := k.known(repo)
+	if known != nil && known.holds(time.Now(), maxAge) {
+		return func(context.Context) *finding { return known }
+	}
+	started := time.Now()
+	done := k.flight.DoChan(repo.String()+" "+stamp, func() (any, error) { return k.lookup(repo, stamp), nil })
+	return func(ctx context.Context) *finding {
+		// A credential helper is a program, and knows no contexts.
+		timeout := time.NewTimer(lookupTimeout - time.Since(started))
+		defer timeout.Stop()
+		select {
+		case result := <-done:
+			return result.Val.(*finding)
+		case <-timeout.C:
+			return k.makeDo(repo, stamp)
+		case <-ctx.Done():
+			return &finding{stamp: stamp}
+		}
+	}
+}
+
+// lookup asks the source. Where that fails and finds nothing, what is known holds on.
+func (k *keychain) lookup(repo imageref.Repository, stamp string) *finding {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	now := time.Now()
+	f := &finding{stamp: stamp, at: now, until: now.Add(credentialTTL)}
+	configs, err := k.source.Find(ctx, repo)
+	for _, config := range configs {
+		if config != (authn.AuthConfig{}) {
+			f.credentials = append(f.credentials, newCredential(config, k.secret))
+		}
+	}
 	if err != nil {
-		return anonymous
+		k.log.Info("looking up credentials failed, going on with what is known", "repository", repo.String(), "error", err.Error())
+		f.until = now.Add(makeDoTTL)
+		if known, _ := k.known(repo); known != nil && len(f.credentials) == 0 {
+			f.credentials = known.credentials
+		}
 	}
-	o.keychain.refresh()
-	if name, ok := o.keychain.used.Peek(repo); ok {
-		return name
+	k.found.Add(repo, f)
+	return f
+}
+
+// makeDo holds on for a while to what is known, if anything: not every request shall wait for a source that hangs.
+func (k *keychain) makeDo(repo imageref.Repository, stamp string) *finding {
+	k.log.Info("no credentials in time, going on with what is known", "repository", repo.String())
+	now := time.Now()
+	f := &finding{stamp: stamp, at: now, until: now.Add(makeDoTTL)}
+	if known, ok := k.found.Peek(repo); ok && known.stamp == stamp {
+		f.credentials = known.credentials
 	}
-	return anonymous
+	k.found.Add(repo, f)
+	return f
 }

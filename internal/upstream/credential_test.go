@@ -118,6 +118,15 @@ func TestCredentials_OfDockersOwnConfig(t *testing.T) {
 	}
 }
 
+// ask returns the credential that a keychain finds.
+func ask(t *testing.T, k *keychain, host string) *credential {
+	t.Helper()
+	if found := k.begin(app(host), credentialTTL)(t.Context()).credentials; len(found) > 0 {
+		return found[0]
+	}
+	return &credential{id: anonymous, name: anonymous}
+}
+
 // stuck is a source that never answers, as a credential helper that hangs.
 type stuck struct{ release chan struct{} }
 
@@ -132,17 +141,17 @@ func TestCredentials_HelperThatHangsHoldsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := stuck{make(chan struct{})}
-		k := newKeychain(s, []byte("secret"), logr.Discard())
+		k := newKeychain(inFile{s}, []byte("secret"), logr.Discard())
 		started := time.Now()
-		if got := k.find(t.Context(), app("reg.test")); got.name != anonymous || time.Since(started) != lookupTimeout {
+		if got := ask(t, k, "reg.test"); got.name != anonymous || time.Since(started) != lookupTimeout {
 			t.Errorf("got %s after %s", got.name, time.Since(started))
 		}
-		if k.find(t.Context(), app("reg.test")); time.Since(started) != lookupTimeout {
+		if ask(t, k, "reg.test"); time.Since(started) != lookupTimeout {
 			t.Error("the second request waited too")
 		}
 		close(s.release)
 		synctest.Wait()
-		if got := k.find(t.Context(), app("reg.test")); got.config.Username != "late" {
+		if got := ask(t, k, "reg.test"); got.config.Username != "late" {
 			t.Errorf("got %+v once the helper answered", got)
 		}
 	})
@@ -157,13 +166,13 @@ func TestCredentials_OfAHelper(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	f, err := openConfigFile(writeFile(t, `{"credHelpers":{"reg.test":"larder-test"}}`))
 	must(t, err)
-	k := newKeychain(f, []byte("secret"), logr.Discard())
+	k := newKeychain(inFile{f}, []byte("secret"), logr.Discard())
 	for range 3 {
-		if got := k.find(t.Context(), app("reg.test")); got.config.Username != "helped" || got.name == anonymous {
+		if got := ask(t, k, "reg.test"); got.config.Username != "helped" || got.name == anonymous {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if got := k.find(t.Context(), app("other.test")); got.name != anonymous {
+	if got := ask(t, k, "other.test"); got.name != anonymous {
 		t.Errorf("got %+v for a host without a helper", got)
 	}
 	content, err := os.ReadFile(calls)
@@ -171,8 +180,8 @@ func TestCredentials_OfAHelper(t *testing.T) {
 	if string(content) != "x\n" {
 		t.Errorf("the helper ran %d times, want once", len(content)/2)
 	}
-	k.forget(app("reg.test"))
-	k.find(t.Context(), app("reg.test"))
+	k.begin(app("reg.test"), credentialTTL)(t.Context()).denied.Store(true)
+	ask(t, k, "reg.test")
 	if content, err = os.ReadFile(calls); err != nil || string(content) != "x\nx\n" {
 		t.Errorf("the helper ran %d times, want again after its word was refused", len(content)/2)
 	}

@@ -19,7 +19,7 @@ const downFor = 30 * time.Second
 type origin struct {
 	host      string
 	endpoints []*endpoint
-	keychain  *keychain
+	keychains []*keychain // in the order of A3
 }
 
 // endpoint is one base URL of an origin.

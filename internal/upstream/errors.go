@@ -36,10 +36,13 @@ type Error struct {
 	Status     int           // the origin's HTTP status; 0 where there was none
 	RetryAfter time.Duration // with RateLimited, where the origin said it; else 0
 	Credential string        // names the credential that was used without revealing it ("anonymous", or a short hash)
-	Timeout    bool          // the origin did not answer in time
-	Err        error         // what happened, without credentials and query strings
+	// CredentialSet names all credentials that came into question, with Denied: none of them was accepted.
+	CredentialSet string
+	Timeout       bool  // the origin did not answer in time
+	Err           error // what happened, without credentials and query strings
 
 	elsewhere bool // the answer came from a host that the origin redirected to
+	ofToken   bool // a token service did not like what it was asked with
 }
 
 // Error says what happened, where.

@@ -157,6 +157,7 @@ func (t tokenTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	e := statusFault(resp)
+	e.ofToken = resp.StatusCode >= 400 && e.Reason != RateLimited && e.Reason != Unreachable
 	if e.Reason == NotFound {
 		e.Reason = Invalid // the image may well exist
 	}

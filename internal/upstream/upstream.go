@@ -69,6 +69,8 @@ type Client struct {
 	unlisted *lru.Cache[string, *origin]
 	link     *link     // of unlisted origins
 	keychain *keychain // of origins without a credentials file
+	finder   *keychain // of Options.Credentials; nil where there are none
+	accepted *lru.Cache[imageref.Repository, accepted]
 	sessions *lru.Cache[sessionKey, *session]
 }
 
@@ -86,7 +88,11 @@ func New(o Options) (*Client, error) {
 	}
 	c.unlisted, _ = lru.New[string, *origin](maxUnlisted) // fails only on a size below 1
 	c.sessions, _ = lru.New[sessionKey, *session](maxSessions)
-	c.keychain = newKeychain(dockerConfig{}, c.secret, c.log)
+	c.accepted, _ = lru.New[imageref.Repository, accepted](maxAccepted)
+	c.keychain = newKeychain(inFile{dockerConfig{}}, c.secret, c.log)
+	if o.Credentials != nil {
+		c.finder = newKeychain(o.Credentials, c.secret, c.log)
+	}
 	tlsConfig, err := newTLSConfig(Registry{})
 	if err != nil {
 		return nil, err
@@ -119,9 +125,9 @@ func (c *Client) list(r Registry) error {
 		if err != nil {
 			return err
 		}
-		keys = newKeychain(file, c.secret, c.log)
+		keys = newKeychain(inFile{file}, c.secret, c.log)
 	}
-	o := &origin{host: r.Host, keychain: keys}
+	o := &origin{host: r.Host, keychains: c.before(keys)}
 	for _, raw := range endpointsOf(r) {
 		base, err := parseEndpoint(raw)
 		if err != nil {
@@ -132,6 +138,14 @@ func (c *Client) list(r Registry) error {
 	}
 	c.listed[r.Host] = o
 	return nil
+}
+
+// before puts the credentials of Options.Credentials before those of a file.
+func (c *Client) before(file *keychain) []*keychain {
+	if c.finder == nil {
+		return []*keychain{file}
+	}
+	return []*keychain{c.finder, file}
 }
 
 // origin returns what is known of a host, listed or not.
@@ -146,7 +160,7 @@ func (c *Client) origin(host string) (*origin, error) {
 	if err != nil {
 		return nil, &Error{Reason: Invalid, Host: host, Credential: anonymous, Err: err}
 	}
-	o := &origin{host: host, keychain: c.keychain, endpoints: []*endpoint{{base: base, link: c.link}}}
+	o := &origin{host: host, keychains: c.before(c.keychain), endpoints: []*endpoint{{base: base, link: c.link}}}
 	if earlier, ok, _ := c.unlisted.PeekOrAdd(host, o); ok {
 		return earlier, nil
 	}

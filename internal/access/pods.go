@@ -1,0 +1,87 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/usage"
+)
+
+// maxSecrets is how many secrets of pods are read for one repository. An image that hundreds of namespaces use has hundreds, most of them
+// copies of one.
+const maxSecrets = 64
+
+// named lists the pull secrets of pods, each once: those of the newest pod first, in the order in which the pod names them.
+func (k *Keychain) named(pods []corev1.Pod) []types.NamespacedName {
+	pods = slices.Clone(pods)
+	slices.SortFunc(pods, func(a, b corev1.Pod) int {
+		if age := b.CreationTimestamp.Compare(a.CreationTimestamp.Time); age != 0 {
+			return age
+		}
+		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+	})
+	var names []types.NamespacedName
+	seen := map[types.NamespacedName]bool{}
+	for i := range pods {
+		for _, name := range k.secretsOf(&pods[i]) {
+			if !seen[name] && len(names) < maxSecrets {
+				names = append(names, name)
+			}
+			seen[name] = true
+		}
+	}
+	return names
+}
+
+// secretsOf lists the pull secrets of a pod that may be read.
+func (k *Keychain) secretsOf(pod *corev1.Pod) []types.NamespacedName {
+	if len(k.o.Namespaces) > 0 && !slices.Contains(k.o.Namespaces, pod.Namespace) {
+		return nil
+	}
+	var names []types.NamespacedName
+	for _, secret := range pod.Spec.ImagePullSecrets {
+		if secret.Name != "" {
+			names = append(names, types.NamespacedName{Namespace: pod.Namespace, Name: secret.Name})
+		}
+	}
+	return names
+}
+
+// Stamp changes when other pods, secrets or pullSecretNames come into question for the repository. It asks nobody: while the pods are not
+// known yet, it says so, and changes once they are.
+func (k *Keychain) Stamp(repo imageref.Repository) string {
+	parts := []string{"pods unknown"}
+	if pods, err := usage.PodsOf(ended, k.o.Pods, repo); err == nil {
+		parts = k.sorted(pods)
+	}
+	parts = append(parts, "own")
+	parts = append(parts, k.o.Own(repo)...)
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// ended is a context with which a cache that is not in sync does not wait.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// sorted lists the pods that have pull secrets, and these.
+func (k *Keychain) sorted(pods []corev1.Pod) []string {
+	var parts []string
+	for i := range pods {
+		for _, name := range k.secretsOf(&pods[i]) {
+			parts = append(parts, name.String()+" of "+string(pods[i].UID))
+		}
+	}
+	slices.Sort(parts)
+	return parts
+}

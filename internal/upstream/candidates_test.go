@@ -1,0 +1,478 @@
+package upstream
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/larder-dev/larder/internal/imageref"
+	testorigin "github.com/larder-dev/larder/tests/origin"
+)
+
+// purse is a source of credentials that a test fills.
+type purse struct {
+	mu      sync.Mutex
+	configs []authn.AuthConfig
+	stamp   string
+	finds   int
+	err     error
+}
+
+func (p *purse) Find(context.Context, imageref.Repository) ([]authn.AuthConfig, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finds++
+	return slices.Clone(p.configs), p.err
+}
+
+func (p *purse) Stamp(imageref.Repository) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stamp
+}
+
+// fill replaces the credentials by those of users, whose passwords are told after a colon.
+func (p *purse) fill(stamp string, users ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.configs, p.stamp = nil, stamp
+	for _, user := range users {
+		name, password, _ := strings.Cut(user, ":")
+		p.configs = append(p.configs, authn.AuthConfig{Username: name, Password: password})
+	}
+}
+
+func (p *purse) found() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finds
+}
+
+// private is an origin that wants tokens, and a client that has a purse and a credentials file (file:good) for it.
+func private(t *testing.T, users ...testorigin.User) (*testorigin.Origin, *Client, *purse) {
+	t.Helper()
+	o := testorigin.New(t, testorigin.WithTokens(users...))
+	img, err := random.Image(64, 1)
+	must(t, err)
+	o.Push(t, "team/app:latest", img)
+	p := &purse{}
+	entry := at("hub.test", o.URL())
+	entry.CredentialsFile = writeFile(t, `{"auths":{"hub.test":{"username":"file","password":"good"}}}`)
+	return o, newClientWith(t, Options{Registries: []Registry{entry}, Credentials: p, UserAgent: "larder/test"}), p
+}
+
+func pull(t *testing.T, c *Client) error {
+	t.Helper()
+	_, _, err := c.ResolveManifest(t.Context(), app("hub.test"), "latest")
+	return err
+}
+
+// asked lists the users for whom tokens were asked for; "" is anonymous.
+func asked(o *testorigin.Origin) []string {
+	users := []string{}
+	for _, r := range o.Requests(testorigin.Tokens()) {
+		basic, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Basic ")
+		decoded, _ := base64.StdEncoding.DecodeString(basic)
+		user, _, _ := strings.Cut(string(decoded), ":")
+		users = append(users, user)
+	}
+	return users
+}
+
+// heads counts the HEADs that reached the registry, challenged or not.
+func heads(o *testorigin.Origin) int {
+	return o.Count(testorigin.Everything().By(http.MethodHead))
+}
+
+// backdate makes what was found look as if it had been found long ago.
+func backdate(c *Client, host string) {
+	for _, k := range c.listed[host].keychains {
+		for _, f := range k.found.Values() {
+			f.at = time.Now().Add(-time.Minute)
+		}
+	}
+}
+
+func TestCandidates_A3_TriedInOrderUntilOneWorks(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		users []testorigin.User
+		want  []string
+	}{
+		{"The first", []testorigin.User{{Name: "one", Password: "good"}, {Name: "file", Password: "good"}}, []string{"one"}},
+		{"The second", []testorigin.User{{Name: "two", Password: "good"}, {Name: "file", Password: "good"}}, []string{"one", "two"}},
+		{"A login without permission", []testorigin.User{
+			{Name: "one", Password: "good", Pulls: []string{"other/*"}}, {Name: "two", Password: "good"}}, []string{"one", "two"}},
+		{"The file's", []testorigin.User{{Name: "file", Password: "good"}, {}}, []string{"one", "two", "file"}},
+		{"Anonymous", []testorigin.User{{}}, []string{"one", "two", "file", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o, c, p := private(t, tt.users...)
+			p.fill("", "one:good", "two:good", "one:good")
+			must(t, pull(t, c))
+			if diff := cmp.Diff(tt.want, asked(o)); diff != "" {
+				t.Errorf("tokens were asked for by:\n%s", diff)
+			}
+			o.Forget()
+			for range 3 {
+				must(t, pull(t, c))
+			}
+			if n, tokens := o.Count(testorigin.Everything()), o.Count(testorigin.Tokens()); n != 3 || tokens != 0 || heads(o) != 3 {
+				t.Errorf("three warm checks took %d requests, %d of them for tokens, want one HEAD each", n, tokens)
+			}
+			if p.found() != 1 {
+				t.Errorf("%d lookups, want 1", p.found())
+			}
+		})
+	}
+}
+
+func TestCandidates_AllDenied(t *testing.T) {
+	t.Parallel()
+	o, c, p := private(t, testorigin.User{Name: "right", Password: "good"})
+	p.fill("", "one:s3cret1", "two:s3cret2")
+	e := wantError(t, pull(t, c), Denied)
+	if !strings.Contains(e.Error(), "4 credentials tried, anonymous among them") || strings.Contains(e.Error(), "s3cret") ||
+		strings.Contains(e.Error(), "two") {
+		t.Errorf("got %v", e)
+	}
+	if e.CredentialSet == "" || e.CredentialSet != c.CredentialSet(app("hub.test")) {
+		t.Errorf("denied to set %q, the client's is %q", e.CredentialSet, c.CredentialSet(app("hub.test")))
+	}
+	if want := newCredential(authn.AuthConfig{Username: "one", Password: "s3cret1"}, c.secret).name; e.Credential != want {
+		t.Errorf("the error is that of %s, want that of the first credential", e.Credential)
+	}
+	if p.found() != 1 {
+		t.Errorf("%d lookups for credentials that were just found, want 1", p.found())
+	}
+	p.fill("", "right:good")
+	must(t, pull(t, c))
+	if got := asked(o); p.found() != 2 || got[len(got)-1] != "right" {
+		t.Errorf("%d lookups, the last token for %q; want the next operation to look again", p.found(), got[len(got)-1])
+	}
+	if c.CredentialSet(app("hub.test")) == e.CredentialSet {
+		t.Error("the set has the name of the one that was denied")
+	}
+}
+
+func TestCandidates_RotatedSecretWorksAtOnce(t *testing.T) {
+	t.Parallel()
+	o, c, p := private(t, testorigin.User{Name: "one", Password: "old"})
+	p.fill("", "one:old")
+	must(t, pull(t, c))
+	o.SetUsers(testorigin.User{Name: "one", Password: "new"})
+	o.ExpireTokens()
+	p.fill("", "one:new")
+	backdate(c, "hub.test")
+	must(t, pull(t, c))
+	if p.found() != 2 {
+		t.Errorf("%d lookups, want 2", p.found())
+	}
+}
+
+func TestCandidates_DeniedSetIsRenewedInTheBackground(t *testing.T) {
+	t.Parallel()
+	_, c, p := private(t, testorigin.User{Name: "one", Password: "new"})
+	p.fill("", "one:old")
+	e := wantError(t, pull(t, c), Denied)
+	p.fill("", "one:new")
+	backdate(c, "hub.test")
+	for deadline := time.Now().Add(10 * time.Second); c.CredentialSet(app("hub.test")) == e.CredentialSet; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the set keeps the name of the one that was denied")
+		}
+	}
+	must(t, pull(t, c))
+}
+
+func TestCandidates_StampDropsWhatWasFound(t *testing.T) {
+	t.Parallel()
+	_, c, p := private(t, testorigin.User{Name: "two", Password: "good"})
+	p.fill("1", "one:good")
+	e := wantError(t, pull(t, c), Denied)
+	p.fill("2", "two:good")
+	if c.CredentialSet(app("hub.test")) == e.CredentialSet {
+		t.Error("the set keeps its name though other secrets come into question")
+	}
+	must(t, pull(t, c))
+}
+
+func TestCandidates_ExpiredSecretOfAPublicImage(t *testing.T) {
+	t.Parallel()
+	o, c, p := private(t, testorigin.User{})
+	p.fill("", "one:expired")
+	must(t, pull(t, c))
+	o.Forget()
+	o.ExpireTokens()
+	must(t, pull(t, c))
+	if diff := cmp.Diff([]string{""}, asked(o)); diff != "" {
+		t.Errorf("tokens were asked for by:\n%s", diff)
+	}
+	p.fill("2", "one:renewed")
+	o.SetUsers(testorigin.User{}, testorigin.User{Name: "one", Password: "renewed"})
+	o.Forget()
+	must(t, pull(t, c))
+	if diff := cmp.Diff([]string{"one"}, asked(o)); diff != "" {
+		t.Errorf("credentials go before anonymous once others are found:\n%s", diff)
+	}
+}
+
+// A token service that answers a bad password with 400 refuses it too.
+func TestCandidates_TokenServiceThatRefuses(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 401, 403, 404} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			o := newTokenOrigin(t)
+			o.issue = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "" {
+					w.WriteHeader(status)
+					return
+				}
+				o.issueToken(w, r)
+			}
+			p := &purse{}
+			p.fill("", "one:bad")
+			c := newClientWith(t, Options{Registries: []Registry{o.entry()}, Credentials: p})
+			must(t, pull(t, c))
+		})
+	}
+}
+
+// hiding is an origin that answers the users it does not let in with 404, or with a status of their own.
+func hiding(t *testing.T, statuses map[string]int) (c *Client, p *purse, calls func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var users []string
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		user, _, _ := r.BasicAuth()
+		mu.Lock()
+		defer mu.Unlock()
+		users = append(users, user)
+		if status := statuses[user]; status != http.StatusOK {
+			w.WriteHeader(status)
+			return
+		}
+		serveManifest(w, r)
+	})
+	p = &purse{}
+	c = newClientWith(t, Options{Registries: []Registry{at("hub.test", s.URL)}, Credentials: p})
+	return c, p, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		got := users
+		users = nil
+		return got
+	}
+}
+
+func TestCandidates_WhatAnAnswerMeans(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		statuses map[string]int
+		users    []string
+		want     []string
+		reason   Reason
+	}{
+		{"404 hides from a tenant what another may see", map[string]int{"a": 404, "b": 200}, []string{"a", "b"}, []string{"a", "b"}, ""},
+		{"404 to a credential is no question for a stranger", map[string]int{"a": 404, "": 200}, []string{"a"}, []string{"a"}, NotFound},
+		{"404 to a stranger says nothing where a credential was denied", map[string]int{"a": 403, "": 404}, []string{"a"}, []string{"a", ""}, Denied},
+		{"404 to a stranger alone", map[string]int{"": 404}, nil, []string{""}, NotFound},
+		{"404 outweighs a denial", map[string]int{"a": 403, "b": 404}, []string{"a", "b"}, []string{"a", "b"}, NotFound},
+		{"429 to one credential", map[string]int{"a": 429, "b": 200}, []string{"a", "b"}, []string{"a", "b"}, ""},
+		{"429 is not evaded anonymously", map[string]int{"a": 429, "": 200}, []string{"a"}, []string{"a"}, RateLimited},
+		{"429 outweighs the rest", map[string]int{"a": 429, "b": 403, "c": 404}, []string{"a", "b", "c"}, []string{"a", "b", "c"}, RateLimited},
+		{"5xx ends it", map[string]int{"a": 503, "b": 200}, []string{"a", "b"}, []string{"a"}, Unreachable},
+		{"Anonymous last", map[string]int{"a": 401, "": 200}, []string{"a"}, []string{"a", ""}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, p, calls := hiding(t, tt.statuses)
+			p.fill("", tt.users...)
+			err := pull(t, c)
+			if tt.reason == "" {
+				must(t, err)
+			} else {
+				_ = wantError(t, err, tt.reason)
+			}
+			if diff := cmp.Diff(tt.want, calls()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestCandidates_404OfWhatWorkedIsBelieved(t *testing.T) {
+	t.Parallel()
+	statuses := map[string]int{"a": 403, "b": 200}
+	c, p, calls := hiding(t, statuses)
+	p.fill("", "a", "b")
+	must(t, pull(t, c))
+	calls()
+	statuses["b"] = 404
+	_ = wantError(t, pull(t, c), NotFound)
+	if diff := cmp.Diff([]string{"b"}, calls()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An origin of which everything is public answers 404 to a stranger who has been let in before.
+func TestCandidates_404OfAStrangerThatWorkedIsBelieved(t *testing.T) {
+	t.Parallel()
+	statuses := map[string]int{"a": 403, "": 200}
+	c, p, calls := hiding(t, statuses)
+	p.fill("", "a")
+	must(t, pull(t, c))
+	calls()
+	statuses[""] = 404
+	_ = wantError(t, pull(t, c), NotFound)
+	if diff := cmp.Diff([]string{"", "a"}, calls()); diff != "" {
+		t.Errorf("it may have become private:\n%s", diff)
+	}
+	statuses["a"] = 200
+	must(t, pull(t, c))
+}
+
+func TestCandidates_StrangersLimitPutsCredentialsFirst(t *testing.T) {
+	t.Parallel()
+	statuses := map[string]int{"a": 403, "": 200}
+	c, p, calls := hiding(t, statuses)
+	p.fill("", "a")
+	must(t, pull(t, c))
+	if c.Credential(app("hub.test")) != anonymous {
+		t.Errorf("got %q, want what worked", c.Credential(app("hub.test")))
+	}
+	calls()
+	statuses[""], statuses["a"] = 429, 403
+	if e := wantError(t, pull(t, c), RateLimited); e.Credential != anonymous {
+		t.Errorf("the limit is that of %s, want anonymous", e.Credential)
+	}
+	if name := c.Credential(app("hub.test")); name == anonymous {
+		t.Error("the stranger's limit holds back the credential")
+	}
+	statuses["a"] = 200
+	calls()
+	must(t, pull(t, c))
+	if diff := cmp.Diff([]string{"a"}, calls()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCandidates_MirrorThatDeniesEverybody(t *testing.T) {
+	t.Parallel()
+	c, p, calls := hiding(t, map[string]int{"a": 403, "b": 200})
+	mirror := serve(t, answering(http.StatusForbidden))
+	base := c.listed["hub.test"].endpoints[0].base
+	both := newClientWith(t, Options{Registries: []Registry{at("hub.test", mirror.URL, base.String())}, Credentials: p})
+	p.fill("", "a", "b")
+	for _, want := range [][]string{{"a", "b"}, {"b"}} {
+		must(t, pull(t, both))
+		if diff := cmp.Diff(want, calls()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestCandidates_EndpointThatFailedIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	c, p, calls := hiding(t, map[string]int{"a": 403, "b": 200})
+	asked := 0
+	mirror := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	base := c.listed["hub.test"].endpoints[0].base
+	both := newClientWith(t, Options{Registries: []Registry{at("hub.test", mirror.URL, base.String())}, Credentials: p})
+	p.fill("", "a", "b")
+	must(t, pull(t, both))
+	if diff := cmp.Diff([]string{"a", "b"}, calls()); diff != "" || asked != 1 { // the ping
+		t.Errorf("the mirror was asked %d times, want once; the origin:\n%s", asked, diff)
+	}
+}
+
+func TestCandidates_TriesHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	c, p, calls := hiding(t, denying(3*maxCandidates))
+	p.fill("", userNames(3*maxCandidates)...)
+	must(t, pull(t, c))
+	if got := calls(); len(got) != maxCandidates+1 || got[maxCandidates] != "" {
+		t.Errorf("%d tries, want %d and then anonymous", len(got), maxCandidates)
+	}
+}
+
+func userNames(n int) []string {
+	names := make([]string, 0, n)
+	for i := range n {
+		names = append(names, fmt.Sprint("user", i))
+	}
+	return names
+}
+
+func denying(n int) map[string]int {
+	statuses := map[string]int{"": http.StatusOK}
+	for _, name := range userNames(n) {
+		statuses[name] = http.StatusForbidden
+	}
+	return statuses
+}
+
+func TestCandidates_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	o, c, p := private(t, testorigin.User{Name: "two", Password: "good"})
+	p.fill("", "one:bad", "two:good")
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			if i%8 == 0 {
+				o.ExpireTokens()
+				p.fill(fmt.Sprint(i), "one:bad", "two:good")
+			}
+			if err := pull(t, c); err != nil {
+				// A token that expires between its issue and its use twice in a row is a denial.
+				if e := (*Error)(nil); !errors.As(err, &e) || e.Reason != Denied {
+					t.Error(err)
+				}
+			}
+			c.Credential(app("hub.test"))
+			c.CredentialSet(app("hub.test"))
+		})
+	}
+	wg.Wait()
+	must(t, pull(t, c))
+}
+
+func TestCandidates_FailingSourceKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	_, c, p := private(t, testorigin.User{Name: "one", Password: "good"})
+	p.fill("", "one:good")
+	must(t, pull(t, c))
+	p.fill("")
+	p.err = errors.New("down")
+	for _, k := range c.listed["hub.test"].keychains {
+		for _, f := range k.found.Values() {
+			f.until = time.Now()
+		}
+	}
+	must(t, pull(t, c))
+	if p.found() != 2 {
+		t.Errorf("%d lookups, want 2", p.found())
+	}
+}

@@ -1,0 +1,188 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/larder-dev/larder/internal/imageref"
+)
+
+// try runs op at the origin's endpoints, with one credential after the other, until it succeeds.
+//
+// With each credential the endpoints are asked in turn; the error is that of the endpoint that is configured last: a mirror's word does
+// not count against the origin's own. An endpoint is asked with the next credential where it
+//   - denied the last one, or its token service did: a public image does not fail because a pull secret is wrong;
+//   - answered 429, for origins count by credential; but then with no stranger's: that is no way out of a limit;
+//   - answered 404 to a credential that has not worked there yet, or to none: registries hide private repositories behind it. A stranger
+//     sees no more than a credential that was not denied, and is not tried after it.
+//
+// Where all are refused, the credentials are looked up again, in the same operation if they were not just found: a pull secret may have
+// been created or replaced since.
+func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op func(context.Context, *attempt) (T, error)) (T, error) {
+	var none T
+	o, err := c.origin(repo.Host)
+	if err != nil {
+		return none, err
+	}
+	t := newTrial(c, o, repo)
+	for {
+		set := o.find(ctx, repo, t.maxAge)
+		v, credential := pass(ctx, t, set, op)
+		if credential != nil {
+			t.succeeded(set, credential)
+			return v, nil
+		}
+		last := t.last()
+		if last.weight < rateLimited && t.maxAge != credentialNew && set.old(time.Now()) && ctx.Err() == nil {
+			t.maxAge = credentialNew
+			continue
+		}
+		failure := t.failure(last)
+		if last.weight == denied || last.weight == deniedToStrangers {
+			set.deny()
+		}
+		if failure.Reason == Denied {
+			failure.CredentialSet = set.name(c.secret)
+		}
+		return none, failure
+	}
+}
+
+// pass tries the candidates that were not tried yet. It returns the one that worked, or nil.
+func pass[T any](ctx context.Context, t *trial, set *candidates, op func(context.Context, *attempt) (T, error)) (T, *credential) {
+	var none T
+	order, proven := t.client.order(t.repo, set)
+	t.proven = proven
+	for _, credential := range order {
+		if t.tried[credential.id] {
+			continue
+		}
+		for n, door := range t.doors {
+			if door.closed || door.noStranger && credential.anonymous() {
+				continue
+			}
+			a := &attempt{client: t.client, origin: t.origin, endpoint: door.endpoint, repo: t.repo, credential: credential}
+			if n < len(t.doors)-1 {
+				a.patience = patienceForOne
+			}
+			t.tried[credential.id] = true
+			v, err := op(ctx, a)
+			if err == nil {
+				a.note(ctx, nil)
+				return v, credential
+			}
+			e := a.explain(err)
+			a.note(ctx, e)
+			t.judge(door, credential, e)
+			if ctx.Err() != nil {
+				return none, nil
+			}
+		}
+	}
+	return none, nil
+}
+
+// trial is one operation, tried with several credentials at several endpoints.
+type trial struct {
+	client *Client
+	origin *origin
+	repo   imageref.Repository
+	doors  []*door // in the order in which they are asked
+	maxAge time.Duration
+	proven *credential     // has worked for this repository before
+	tried  map[string]bool // ids of credentials
+}
+
+// door is an endpoint, and what it said.
+type door struct {
+	endpoint   *endpoint
+	index      int // as configured
+	closed     bool
+	noStranger bool // not to be asked anonymously any more
+	failure    *Error
+	weight     int
+}
+
+func newTrial(c *Client, o *origin, repo imageref.Repository) *trial {
+	t := &trial{client: c, origin: o, repo: repo, maxAge: credentialTTL, tried: map[string]bool{}}
+	for _, i := range o.order(time.Now()) {
+		t.doors = append(t.doors, &door{endpoint: o.endpoints[i], index: i})
+	}
+	return t
+}
+
+// How telling a failure is: the heaviest of an endpoint is its last word, the first among equals.
+const (
+	hiddenFromStrangers = iota + 1 // 404, where credentials were denied
+	deniedToStrangers
+	denied
+	notFound
+	rateLimited
+	conclusive // no credential would change it
+)
+
+// judge notes what an endpoint said to a credential, and whether it is worth asking it with another.
+func (t *trial) judge(d *door, c *credential, e *Error) {
+	weight := conclusive
+	stranger := c.anonymous()
+	switch {
+	case e.elsewhere: // the word of a host that was given no credential
+	case e.Reason == Denied, e.ofToken:
+		weight = denied
+		if stranger {
+			weight = deniedToStrangers
+		}
+	case e.Reason == RateLimited:
+		weight = rateLimited
+		d.noStranger = true
+		if stranger {
+			t.client.accepted.Remove(t.repo) // the credentials go first again
+		}
+	case e.Reason == NotFound && stranger:
+		weight = hiddenFromStrangers
+		if c == t.proven {
+			weight = notFound
+		}
+	case e.Reason == NotFound && c != t.proven:
+		weight = notFound
+		d.noStranger = true
+	}
+	d.closed = weight == conclusive
+	if weight > d.weight {
+		d.failure, d.weight = e, weight
+	}
+}
+
+// last returns the endpoint whose word counts: of those that were asked, the one that is configured last.
+func (t *trial) last() *door {
+	var last *door
+	for _, d := range t.doors {
+		if d.failure != nil && (last == nil || d.index > last.index) {
+			last = d
+		}
+	}
+	return last
+}
+
+// failure is what the caller is told of an endpoint's word. The Error is the caller's own.
+func (t *trial) failure(d *door) *Error {
+	e := *d.failure
+	if n := len(t.tried); n > 1 && d.weight <= denied {
+		what := "credentials tried"
+		if t.tried[anonymous] {
+			what += ", anonymous among them"
+		}
+		e.Err = fmt.Errorf("%w (%d %s)", e.Err, n, what)
+	}
+	return &e
+}
+
+// succeeded remembers what worked, and tells the log where it is not what should have.
+func (t *trial) succeeded(set *candidates, works *credential) {
+	if refused := len(t.tried) - 1; refused > 0 {
+		t.client.log.Info("a credential was refused, another one works", "repository", t.repo.String(), "refused", refused,
+			"credential", works.name)
+	}
+	t.client.accept(t.repo, set, works)
+}
