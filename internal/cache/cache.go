@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -41,12 +42,14 @@ type Cache struct {
 	metrics  *metrics.Metrics
 	log      logr.Logger
 	now      func() time.Time
+	onTag    func(imageref.Repository, string)
 
 	checkTimeout time.Duration
 	expiryDelay  time.Duration
 
 	tags     *lru.Cache[tagKey, *tagState]
 	tagLocks [tagLocks]sync.Mutex
+	removals *removals
 	bodies   *bodies
 	lists    *lru.Cache[subject, any] // of list[string] and list[ocispec.Descriptor]
 	names    *names
@@ -68,8 +71,11 @@ type Cache struct {
 func New(o Options) *Cache {
 	c := &Cache{
 		store: o.Store, origin: o.Origin, policies: o.Policies, metrics: o.Metrics, log: o.Log,
-		now: o.Now, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
-		bodies: newBodies(bodiesInMemory),
+		now: o.Now, onTag: o.OnTag, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
+		bodies: newBodies(bodiesInMemory), removals: newRemovals(),
+	}
+	if c.onTag == nil {
+		c.onTag = func(imageref.Repository, string) {}
 	}
 	if c.now == nil {
 		c.now = time.Now

@@ -35,6 +35,7 @@ type check struct {
 	done chan struct{} // closed when it was answered, or failed
 	late chan struct{} // closed when it has run for checkTimeout
 	err  error         // set before done is closed
+	idle bool          // set before done is closed: nothing was asked, another had just been answered
 }
 
 // question is what to ask an origin about a subject. due says whether the stored answer has become too old, ask stores a new one
@@ -93,6 +94,7 @@ func (c *Cache) joinCheck(q question) (k *check, started bool) {
 		if q.due(ctx) {
 			c.runCheck(ctx, q, k)
 		} else {
+			k.idle = true
 			c.holds.probed(q.repo.Host)
 		}
 		c.endCheck(q, k)

@@ -38,6 +38,9 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrNoPlatform is returned for a mirror of an index that has none of the wanted platforms.
+var ErrNoPlatform = errors.New("none of the wanted platforms is in the image")
+
 // ErrRange is returned for a range that lies outside the blob; the Blob returned beside it tells the size.
 var ErrRange = fetch.ErrRange
 

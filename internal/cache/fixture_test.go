@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
@@ -173,7 +174,7 @@ func (f *fixture) settle(t *testing.T, blobs []ocispec.Descriptor) {
 	t.Helper()
 	for _, d := range blobs {
 		eventually(t, "blob "+d.Digest.String()+" committed", func() bool {
-			return !f.fetches.Running(d.Digest) && f.holdsBlob(t.Context(), d.Digest)
+			return testutil.ToFloat64(f.options.Metrics.Fetches) == 0 && f.holdsBlob(t.Context(), d.Digest)
 		})
 	}
 }

@@ -127,6 +127,13 @@ func (b *bodies) get(dgst digest.Digest) ([]byte, bool) {
 	return b.lru.Get(dgst)
 }
 
+// peek is get without the body counting as used.
+func (b *bodies) peek(dgst digest.Digest) ([]byte, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lru.Peek(dgst)
+}
+
 func (b *bodies) has(dgst digest.Digest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -43,35 +43,50 @@ type Mirrored struct {
 // all of the index). It returns when all of it is committed (M1 to M3, P1). progress may be nil; it is called from several
 // goroutines, never at the same time.
 func (c *Cache) Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(Progress)) (Mirrored, error) {
+	ctx, end := c.bind(ctx)
+	defer end()
+	out, err := c.mirror(ctx, ref, &tree{repo: ref.Repository, platforms: platforms, progress: progress})
+	if err != nil && ctx.Err() != nil {
+		return out, fmt.Errorf("mirroring %s: %w", ref, ctx.Err()) // and not what each of its parts has to say to that
+	}
+	return out, answer(err, CodeBlobUnknown)
+}
+
+func (c *Cache) mirror(ctx context.Context, ref imageref.Reference, t *tree) (Mirrored, error) {
+	began := c.removals.now()
 	release, err := c.mirrors.enter(ctx, ref.Repository.Host)
 	if err != nil {
 		return Mirrored{}, err
 	}
 	defer release()
-	reference := ref.Tag
-	if ref.Digest != "" {
-		reference = string(ref.Digest)
-	}
-	var desc ocispec.Descriptor
-	var outcome Outcome
-	ctx, end := c.bind(ctx)
-	defer end()
-	err = c.patiently(ctx, ref.Repository, func() (err error) {
-		desc, outcome, err = c.ResolveManifest(ctx, ref.Repository, reference)
-		return err
-	})
+	desc, outcome, err := c.resolveMirror(ctx, ref)
 	if err != nil {
 		return Mirrored{}, err
 	}
-	if ref.Digest == "" {
-		desc = c.current(ctx, tagKey{ref.Repository, ref.Tag}, desc)
-	}
-	out, err := c.mirrorTree(ctx, desc, &tree{repo: ref.Repository, platforms: platforms, progress: progress})
+	out, err := c.mirrorTree(ctx, desc, t)
 	out.Outcome = outcome
 	if err == nil && ref.Digest == "" {
-		err = c.settleTag(ctx, tagKey{ref.Repository, ref.Tag}, desc)
+		err = c.settleTag(ctx, tagKey{ref.Repository, ref.Tag}, desc, began)
 	}
-	return out, answer(err, CodeBlobUnknown)
+	return out, err
+}
+
+// resolveMirror answers which manifest a mirror of ref begins with. For a tag that an object names it is not a pull: what an object
+// wants is no sign of use (M5).
+func (c *Cache) resolveMirror(ctx context.Context, ref imageref.Reference) (desc ocispec.Descriptor, outcome Outcome, err error) {
+	key := tagKey{ref.Repository, ref.Tag}
+	err = c.patiently(ctx, ref.Repository, func() (err error) {
+		if ref.Digest != "" {
+			desc, outcome, err = c.ResolveManifest(ctx, ref.Repository, string(ref.Digest))
+		} else {
+			desc, outcome, err = c.resolveTag(ctx, key, !c.policies.Named(key.repo, key.tag))
+		}
+		return err
+	})
+	if err == nil && ref.Digest == "" {
+		desc = c.current(ctx, key, desc)
+	}
+	return desc, outcome, err
 }
 
 // bind returns a context that ends with Stop too.
@@ -100,6 +115,10 @@ func (c *Cache) mirrorTree(ctx context.Context, desc ocispec.Descriptor, t *tree
 	var g errgroup.Group
 	g.SetLimit(blobsPerMirror)
 	for _, d := range t.blobs {
+		if err := ctx.Err(); err != nil {
+			t.fail(err)
+			break
+		}
 		g.Go(func() error {
 			if err := t.blob(ctx, d); err != nil {
 				t.fail(fmt.Errorf("mirroring blob %s: %w", d.Digest, err))
@@ -109,127 +128,6 @@ func (c *Cache) mirrorTree(ctx context.Context, desc ocispec.Descriptor, t *tree
 	}
 	_ = g.Wait() // errors are in t.errs
 	return Mirrored{Digest: desc.Digest, Size: t.state.Total, Loaded: t.loaded}, errors.Join(err, errors.Join(t.errs...))
-}
-
-// tree is one image that is being mirrored.
-type tree struct {
-	cache     *Cache
-	repo      imageref.Repository
-	platforms []string // the wanted ones; none: all
-	lenient   bool     // an index that has none of them wants nothing
-	progress  func(Progress)
-	blobs     []ocispec.Descriptor
-	seen      map[digest.Digest]bool
-
-	mu     sync.Mutex
-	state  Progress
-	loaded int64
-	errs   []error
-}
-
-// manifest brings in a manifest and those below it, and lists their blobs.
-func (t *tree) manifest(ctx context.Context, desc ocispec.Descriptor, depth int) error {
-	if err := ctx.Err(); err != nil || t.seen[desc.Digest] {
-		return err
-	}
-	t.seen[desc.Digest] = true
-	if depth > manifestDepth || len(t.seen) > manifestsInTree {
-		return fmt.Errorf("mirroring %s: more than %d indexes deep or %d manifests", desc.Digest, manifestDepth, manifestsInTree)
-	}
-	var body []byte
-	err := t.cache.patiently(ctx, t.repo, func() (err error) {
-		var stored ocispec.Descriptor
-		if stored, _, err = t.cache.resolveDigest(ctx, t.repo, desc.Digest); err == nil {
-			body, err = t.cache.Manifest(ctx, t.repo, desc)
-		}
-		if err == nil { // it may be in memory alone, where the store had no room or lost it
-			err = t.cache.store.PutManifest(ctx, t.repo, stored, body)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("mirroring manifest %s: %w", desc.Digest, err)
-	}
-	size := int64(len(body))
-	t.advance(size, size, 0)
-	m, err := parseManifest(desc.Digest, body)
-	if err != nil {
-		return err
-	}
-	for _, d := range m.blobs() {
-		if !t.seen[d.Digest] {
-			t.seen[d.Digest] = true
-			t.blobs = append(t.blobs, d)
-			t.advance(0, d.Size, 0)
-		}
-	}
-	return t.children(ctx, m, depth)
-}
-
-func (t *tree) children(ctx context.Context, m manifest, depth int) error {
-	var errs []error
-	wanted := 0
-	for _, d := range m.Manifests {
-		if len(t.platforms) > 0 && !asked(d, t.platforms) {
-			continue
-		}
-		wanted++
-		if err := t.manifest(ctx, d, depth+1); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if wanted == 0 && len(m.Manifests) > 0 && !t.lenient {
-		return fmt.Errorf("none of the platforms %v is in the image, which has %v", t.platforms, platformsIn(m))
-	}
-	return errors.Join(errs...)
-}
-
-func platformsIn(m manifest) []string {
-	var names []string
-	for _, d := range m.Manifests {
-		if d.Platform != nil {
-			names = append(names, platformName(*d.Platform))
-		}
-	}
-	return names
-}
-
-// blob brings in one blob, unless it is stored (M2).
-func (t *tree) blob(ctx context.Context, d ocispec.Descriptor) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if b, err := t.cache.openStored(ctx, t.repo, d); err == nil {
-		b.Close()
-		t.advance(d.Size, 0, 0)
-		return nil
-	}
-	arrived := int64(0)
-	return t.cache.patiently(ctx, t.repo, func() error {
-		t.advance(-arrived, 0, -arrived) // what a failed attempt had counted
-		arrived = 0
-		return t.cache.fetches.Fetch(ctx, t.repo, d, func(n int64) {
-			arrived += n
-			t.advance(n, 0, n)
-		})
-	})
-}
-
-func (t *tree) advance(done, total, loaded int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.state.Done += done
-	t.state.Total += total
-	t.loaded += loaded
-	if t.progress != nil {
-		t.progress(t.state)
-	}
-}
-
-func (t *tree) fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.errs = append(t.errs, err)
 }
 
 // patiently does what a mirror does at an origin, and waits while the origin says that it is asked too much (M1).

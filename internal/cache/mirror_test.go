@@ -1,9 +1,12 @@
 package cache
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,8 +60,8 @@ func TestMirror_M1_OnlyTheWantedPlatformsAndTheIndexUnchanged(t *testing.T) {
 		}
 	}
 	ref := imageref.Reference{Repository: repository("app"), Tag: "1"}
-	if _, err := f.Mirror(t.Context(), ref, []string{"windows/amd64"}, nil); err == nil {
-		t.Error("mirroring a platform that the index lacks succeeded")
+	if _, err := f.Mirror(t.Context(), ref, []string{"windows/amd64"}, nil); !errors.Is(err, ErrNoPlatform) {
+		t.Errorf("mirroring a platform that the index lacks: got the error %v, want ErrNoPlatform", err)
 	}
 }
 
@@ -92,6 +95,54 @@ func TestMirror_M1_PausesFor429(t *testing.T) {
 	}
 	if took := time.Since(start); took < time.Second {
 		t.Errorf("the mirror went on after %s, want a pause of a second", took)
+	}
+}
+
+func TestMirror_M1_EndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(20, 1<<12))
+	for i, match := range []origin.Match{origin.Manifests(), origin.Blobs()} {
+		hang := f.origin.Fail(match, origin.Hang())
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() {
+			_, err := f.Mirror(ctx, reference(t, "app:1"), nil, nil)
+			failed <- err
+		}()
+		hang.Await(t, 1)
+		cancel()
+		err := <-failed // the origin still hangs
+		if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%d: got the error %v, want the caller's own end, once", i, err)
+		}
+		hang.Heal()
+	}
+	f.mirror(t, "app:1")
+}
+
+func TestMirror_M5_IsAPullOnlyWhereNoObjectNamesTheTag(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.options.ExpiryDelay = 24 * time.Hour
+	f.restart(t)
+	f.policies.named = map[string]bool{"named": true}
+	for _, tag := range []string{"named", "unnamed"} {
+		f.origin.Push(t, "app:"+tag, origin.RandomImage(1, 1<<12))
+		f.pull(t, "app", tag)
+	}
+	pulled := f.clock.now()
+	f.clock.advance(20 * time.Hour)
+	f.mirror(t, "app:named")
+	f.mirror(t, "app:unnamed")
+	eventually(t, "the pull is written down", func() bool {
+		rec, err := f.store.Tag(t.Context(), repository("app"), "unnamed")
+		return err == nil && rec.PulledAt.Equal(f.clock.now())
+	})
+	f.stop() // waits for what runs in the background
+	rec, err := f.store.Tag(t.Context(), repository("app"), "named")
+	if err != nil || !rec.PulledAt.Equal(pulled) {
+		t.Errorf("got pulled at %s, %v, want %s", rec.PulledAt, err, pulled)
 	}
 }
 

@@ -173,6 +173,16 @@ func TestMirror_P1_BringsInTheRevisionThatTheTagIsAt(t *testing.T) {
 	}
 }
 
+// awaitMirror waits until no mirror of a moved tag runs.
+func (f *fixture) awaitMirror(t *testing.T, key tagKey) {
+	t.Helper()
+	eventually(t, "the mirror ended", func() bool {
+		f.mirrors.mu.Lock()
+		defer f.mirrors.mu.Unlock()
+		return !f.mirrors.running[key]
+	})
+}
+
 // mirrorFailed says whether the last mirror of a moved tag failed, by whosever fault.
 func (f *fixture) mirrorFailed(key tagKey) bool {
 	f.mirrors.mu.Lock()

@@ -41,8 +41,9 @@ type Options struct {
 	CheckTimeout time.Duration    // how long a request waits for a check (T6); 0: 2 s
 	ExpiryDelay  time.Duration    // how long a tag that no object names is kept after its last pull (M5); 0: for ever
 	Now          func() time.Time // nil: time.Now
-	// OnTag, if set, is called after what Image says of a tag may have changed: a check was answered or failed, the tag moved, its
-	// revision became complete, or it was untagged. It is called often, from many goroutines, and must not block.
+	// OnTag, if set, is called after what Image says of a tag may have changed: it was first stored, a check was answered or failed, it
+	// moved, its revision was found complete, or it was untagged. It is called often, from many goroutines, without a lock being held,
+	// and must not block.
 	OnTag   func(repo imageref.Repository, tag string)
 	Metrics *metrics.Metrics
 	Log     logr.Logger

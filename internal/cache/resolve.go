@@ -17,7 +17,7 @@ import (
 // ResolveManifest answers which manifest reference (a tag or a digest) names, without its body: T1 to T10.
 func (c *Cache) ResolveManifest(ctx context.Context, repo imageref.Repository, reference string) (ocispec.Descriptor, Outcome, error) {
 	if strings.IndexByte(reference, ':') < 0 {
-		return c.resolveTag(ctx, tagKey{repo, reference})
+		return c.resolveTag(ctx, tagKey{repo, reference}, true)
 	}
 	dgst, err := imageref.ParseDigest(reference)
 	if err != nil {
@@ -56,7 +56,8 @@ func (c *Cache) adopt(ctx context.Context, repo imageref.Repository, dgst digest
 	return named, c.keep(ctx, repo, named, body)
 }
 
-func (c *Cache) resolveTag(ctx context.Context, key tagKey) (ocispec.Descriptor, Outcome, error) {
+// resolveTag resolves a tag; pulled tells whether that counts as a pull (M5).
+func (c *Cache) resolveTag(ctx context.Context, key tagKey, pulled bool) (ocispec.Descriptor, Outcome, error) {
 	st, err := c.tagState(ctx, key)
 	if err != nil {
 		return c.miss(ctx, key.repo, key.tag)
@@ -66,7 +67,9 @@ func (c *Cache) resolveTag(ctx context.Context, key tagKey) (ocispec.Descriptor,
 		return c.missUntagged(ctx, key, rec)
 	}
 	now := c.now()
-	c.touch(key, st, rec, now)
+	if pulled {
+		c.touch(key, st, rec, now)
+	}
 	p := c.policyOf(key, st)
 	if !p.Check {
 		return c.serve(ctx, key, rec, never)
@@ -119,7 +122,11 @@ func (c *Cache) tagQuestion(key tagKey, st *tagState, p Policy) question {
 	return question{
 		subject: subject{key.repo, tagSubject, key.tag},
 		due:     func(context.Context) bool { return c.due(st.rec.Load().CheckedAt, p.Interval) },
-		ask:     func(ctx context.Context) error { return c.checkTag(ctx, key, st) },
+		ask: func(ctx context.Context) error {
+			err := c.checkTag(ctx, key, st)
+			c.concluded(key, err)
+			return err
+		},
 	}
 }
 
@@ -130,6 +137,7 @@ func (c *Cache) due(checked time.Time, interval time.Duration) bool {
 
 // checkTag asks the origin for the tag's digest, and brings in the new manifest where it has changed (T5).
 func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
+	began := c.removals.now()
 	desc, m, err := c.origin.ResolveManifest(ctx, key.repo, key.tag)
 	if err != nil {
 		return err
@@ -153,7 +161,7 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
-	c.noted(key, c.moveTag(ctx, key, m.Descriptor))
+	c.noted(key, c.moveTag(ctx, key, m.Descriptor, began))
 	c.metrics.Checks.WithLabelValues("changed").Inc()
 	return nil
 }
@@ -167,10 +175,10 @@ func (c *Cache) noted(key tagKey, err error) {
 }
 
 // moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror.
-func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor) error {
+func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, began removal) error {
 	left := c.survey(ctx, key)
 	known := false // whether anything of the old revision says what to mirror
-	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+	err := c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
 		if r.Digest != to.Digest {
 			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
 			left.note(r)

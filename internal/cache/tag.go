@@ -25,7 +25,8 @@ type tagKey struct {
 type tagState struct {
 	rec      atomic.Pointer[store.TagRecord]
 	policy   atomic.Pointer[policyState]
-	touching atomic.Bool // the time of the last pull is being written
+	problem  atomic.Pointer[problem] // nil: the last check was answered, or there was none
+	touching atomic.Bool             // the time of the last pull is being written
 }
 
 type policyState struct {
@@ -66,9 +67,18 @@ func (c *Cache) loadTag(ctx context.Context, key tagKey) (*tagState, error) {
 	return st, nil
 }
 
-// updateTag changes a tag's record, durably. change gets the present record (the zero one where there is none) and says whether
-// it changed anything. Where the record cannot be written, the change holds in memory.
+// updateTag changes a tag's record, durably, and tells of what changed. change gets the present record (the zero one where there is
+// none) and says whether it changed anything. Where the record cannot be written, the change holds in memory.
 func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.TagRecord) bool) error {
+	before, after, err := c.writeTag(ctx, key, change)
+	if tells(before, after) {
+		c.onTag(key.repo, key.tag)
+	}
+	return err
+}
+
+// writeTag returns the record before and after the change.
+func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.TagRecord) bool) (before, after *store.TagRecord, err error) {
 	l := c.tagLock(key)
 	l.Lock()
 	defer l.Unlock()
@@ -77,20 +87,21 @@ func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.Ta
 	case errors.Is(err, store.ErrNotFound):
 		st = &tagState{}
 	case err != nil:
-		return err
+		return nil, nil, err
 	}
+	before = st.rec.Load()
 	var rec store.TagRecord
-	if old := st.rec.Load(); old != nil {
-		rec = *old
-		rec.History = slices.Clone(old.History)
+	if before != nil {
+		rec = *before
+		rec.History = slices.Clone(before.History)
 	}
 	if !change(&rec) {
-		return nil
+		return before, before, nil
 	}
 	err = c.store.PutTag(ctx, key.repo, key.tag, rec)
 	st.rec.Store(&rec) // also where the disk is full: what an origin said counts until a restart
 	c.tags.Add(key, st)
-	return err
+	return before, &rec, err
 }
 
 var tagSeed = maphash.MakeSeed()
@@ -118,8 +129,12 @@ func (c *Cache) touch(key tagKey, st *tagState, rec *store.TagRecord, now time.T
 	_ = c.background(answerTimeout, func(ctx context.Context) { // after Close the time is not worth writing
 		defer st.touching.Store(false)
 		c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+			removed := r.Untagged && r.PulledAt.IsZero()
+			if r.Digest == "" || removed {
+				return false
+			}
 			r.PulledAt, r.Untagged = now, false // it may have expired just now
-			return r.Digest != ""
+			return true
 		}))
 	})
 }

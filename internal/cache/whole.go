@@ -49,14 +49,17 @@ func (c *Cache) markComplete(ctx context.Context, key tagKey, dgst digest.Digest
 }
 
 // settleTag writes the record of a tag whose revision desc was just stored whole, also where memory says nothing new: only what is
-// written survives a restart (P1).
-func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descriptor) error {
-	return c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+// written survives a restart (P1). A tombstone is a tag again, unless it became one since the mirror began (M4).
+func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descriptor, began removal) error {
+	return c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
 		if r.Digest == "" { // the store had no room for it when it was pulled
 			switchTo(r, desc, c.now(), "pull")
 		}
 		if r.Digest == desc.Digest {
 			r.Complete = desc.Digest
+		}
+		if r.Untagged {
+			r.Untagged, r.PulledAt = false, c.now() // its time begins anew (M5)
 		}
 		return true
 	})

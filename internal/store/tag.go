@@ -30,7 +30,7 @@ type TagRecord struct {
 	Platforms []string      `json:"platforms,omitempty"` // os/arch[/variant] that the revision before had; what a complete one needs
 	CheckedAt time.Time     `json:"checkedAt"`           // the last answered check
 	ChangedAt time.Time     `json:"changedAt"`
-	PulledAt  time.Time     `json:"pulledAt"`           // coarse (an hour)
+	PulledAt  time.Time     `json:"pulledAt"`           // coarse (an hour); zero: never, or not since it was removed
 	Untagged  bool          `json:"untagged,omitempty"` // a tombstone: served only where the origin fails
 	History   []Revision    `json:"history,omitempty"`  // newest first, the current one included
 }

@@ -44,7 +44,7 @@ func (f *follower) openFile(ctx context.Context) error {
 			return nil
 		}
 		if !f.t.progress.isVerified() {
-			return err
+			return asSpoolError(err)
 		}
 	}
 	blob, err := f.t.m.store.OpenBlob(ctx, f.t.desc.Digest, -1)

@@ -471,7 +471,7 @@ func TestBlob_B2_WaiterLeavesAlone(t *testing.T) {
 	if err := ended(t, gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("Open returned %v, want context.Canceled", err)
 	}
-	if !r.Running(r.origin.digest) {
+	if !r.fetches() {
 		t.Error("the fetch ended with the caller")
 	}
 	close(headers)

@@ -49,13 +49,6 @@ type spool interface {
 	Discard()
 }
 
-// Running says whether dgst is being fetched now.
-func (m *Manager) Running(dgst digest.Digest) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.running[dgst] != nil
-}
-
 // Fetch brings a blob into the store, joining a running fetch, and returns when it is committed and linked in repo.
 // progress, if not nil, is told the bytes that arrived since the last call. When ctx ends, only the wait ends (B2).
 // Where the store has no room, the error is store.ErrNoRoom.

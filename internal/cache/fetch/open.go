@@ -94,10 +94,15 @@ func (m *Manager) attach(ctx context.Context, t *transfer, o opening, r *Reader)
 	return r, nil
 }
 
-// missed answers a reader that could not open its file, which is nobody's fault where the transfer ended just now.
+// missed answers a reader that could not open its file, which is nobody's fault where the transfer ended just now. Where it runs, the
+// disk is at fault: the reader does without it (B7).
 func (m *Manager) missed(ctx context.Context, t *transfer, o opening, err error) (*Reader, error) {
 	if !m.left(t) {
-		return nil, err
+		if !unstored(err) {
+			return nil, err
+		}
+		m.noRoom.Do(func() { m.log.Error(err, "blob cannot be read while it arrives, clients stream it from the origin") })
+		return m.streamUnstored(ctx, o.repo, o.desc, o.rng)
 	}
 	if t.wait(ctx) != nil {
 		if _, _, failed := t.progress.state(); failed != nil {

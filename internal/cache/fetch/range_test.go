@@ -174,8 +174,8 @@ func TestBlob_B8_FarAheadStartsTheFetch(t *testing.T) {
 	rest := make(chan struct{})
 	r := newRig(t, newOrigin(t, content(10<<20, 54), answer{upTo: 100, restAt: rest}, answer{}))
 	rd := r.open(t, t.Context(), r.desc(), Range{Partial: true, Suffix: 100})
-	if rd.How != PassThrough || !r.Running(r.origin.digest) {
-		t.Errorf("the answer came by %v; the fetch runs: %v", rd.How, r.Running(r.origin.digest))
+	if rd.How != PassThrough || !r.fetches() {
+		t.Errorf("the answer came by %v; the fetch runs: %v", rd.How, r.fetches())
 	}
 	close(rest)
 	r.wantStored(t, app)

@@ -45,6 +45,13 @@ type rig struct {
 	committed []imageref.Repository
 }
 
+// fetches says whether the origin's blob is being fetched now.
+func (r *rig) fetches() bool {
+	r.Manager.mu.Lock()
+	defer r.Manager.mu.Unlock()
+	return r.running[r.origin.digest] != nil
+}
+
 func newRig(t testing.TB, o *fakeOrigin) *rig {
 	t.Helper()
 	return newRigAt(t, o, t.TempDir())

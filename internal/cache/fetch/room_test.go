@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 
@@ -78,6 +79,25 @@ func TestBlob_B7_NoRoomStreamsThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unreadable is a spool on a disk that takes bytes and does not give them back.
+type unreadable struct{ spool }
+
+func (unreadable) Open() (*os.File, error) { return nil, fmt.Errorf("opening: %w", syscall.EIO) }
+
+func TestBlob_B7_AnUnreadableSpoolStreamsThrough(t *testing.T) {
+	t.Parallel()
+	rest := make(chan struct{})
+	r := newRig(t, newOrigin(t, content(1000, 45), answer{upTo: 100, restAt: rest}, answer{}))
+	wrapSpool(r, func(s spool) spool { return unreadable{s} })
+	rd := r.open(t, t.Context(), r.desc(), Range{})
+	s, done := run(rd)
+	if err := ended(t, done); err != nil || !bytes.Equal(s.bytes(), r.origin.blob) || rd.How != PassThrough {
+		t.Errorf("the reader got %d bytes by %v, %v", len(s.bytes()), rd.How, err)
+	}
+	close(rest)
+	r.wantStored(t, app)
 }
 
 func TestBlob_B7_NoRoomStillTellsTheOriginsErrors(t *testing.T) {
