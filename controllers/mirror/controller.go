@@ -1,19 +1,42 @@
 // Package mirror keeps in the store what CachedImages ask for, and tells in their status what is there. It runs in the registry, beside
 // the cache; who uses an image, and when it expires, is the controller's affair.
+//
+// A reconcile waits for no origin: mirrors and checks run in pools, and their end, or a tag that changed, has the objects reconciled that
+// name the image. What a reconcile decides follows from the store and the object; a restart loses nothing but waiting times.
 package mirror
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
+)
+
+const (
+	workers        = 8
+	defaultMirrors = 8
+	mirrorsPerHost = 2 // as many as the cache lets through (M1): one more would only take the place of another host's
+	checksAtOnce   = 8 // that an annotation asked for
+	checksPerHost  = 4
+
+	reconcileLimit = time.Minute // for the API server's answers
+	firstError     = 100 * time.Millisecond
+	lastError      = 30 * time.Second
 )
 
 // Cache is what a Reconciler needs of the cache.
@@ -28,25 +51,84 @@ type Cache interface {
 type Options struct {
 	Client   client.Client // with a cache that package usage indexed
 	Cache    Cache
-	Policies *policy.Current // for the platforms of a Repository
-	Events   events.EventRecorder
-	Mirrors  int              // at a time; 0: 8
-	Now      func() time.Time // nil: time.Now
+	Policies *policy.Current      // for the platforms of a Repository; nil: none
+	Events   events.EventRecorder // nil: nobody is told
+	Mirrors  int                  // at a time; 0: 8
+	Now      func() time.Time     // nil: time.Now
 }
 
 // Reconciler looks after one CachedImage.
-type Reconciler struct{ o Options }
+type Reconciler struct {
+	o       Options
+	began   time.Time
+	memory  *memory
+	mirrors *pool
+	checks  *pool
+	nodes   *nodes
+	changed *changes
+	queue   *queue
+}
 
 // New returns a reconciler.
-func New(o Options) *Reconciler { return &Reconciler{o} }
+func New(o Options) *Reconciler {
+	if o.Mirrors <= 0 {
+		o.Mirrors = defaultMirrors
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Policies == nil {
+		o.Policies = &policy.Current{}
+	}
+	return &Reconciler{
+		o: o, began: o.Now(), memory: newMemory(),
+		mirrors: newPool(o.Mirrors, mirrorsPerHost), checks: newPool(checksAtOnce, checksPerHost),
+		nodes: newNodes(), changed: newChanges(), queue: &queue{},
+	}
+}
 
-// Register adds the reconciler to a manager.
-func (r *Reconciler) Register(m manager.Manager) error { return nil }
-
-// TagChanged has the CachedImages of a tag reconciled soon, many changes at once. It never blocks: it is cache.Options.OnTag.
-func (r *Reconciler) TagChanged(repo imageref.Repository, tag string) {}
+// Register adds the reconciler to a manager. It needs no leader: each registry answers for its own store.
+func (r *Reconciler) Register(m manager.Manager) error {
+	err := ctrl.NewControllerManagedBy(m).Named("mirror").
+		For(&v1alpha1.CachedImage{}).
+		Watches(&corev1.Node{}, r.nodes.handler(r.platformsChanged)).
+		WatchesRawSource(source.Func(r.queue.open)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: workers, NeedLeaderElection: new(false), ReconciliationTimeout: reconcileLimit,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstError, lastError),
+		}).Complete(r)
+	if err == nil {
+		err = m.Add(background{r})
+	}
+	if err != nil {
+		return fmt.Errorf("adding the mirror controller: %w", err)
+	}
+	return nil
+}
 
 // Reconcile brings an image in, or untags it, and writes its status.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	return ctrl.Result{}, nil
+	result, err := r.reconcile(ctx, req)
+	if apierrors.IsConflict(err) { // the object is newer than what was read of it
+		return ctrl.Result{RequeueAfter: firstError}, nil
+	}
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var found v1alpha1.CachedImage
+	if err := r.o.Client.Get(ctx, req.NamespacedName, &found); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.memory.leave(req.Name, r.mirrors)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	ref, err := imageref.Parse(found.Spec.SourceImage)
+	switch {
+	case !found.DeletionTimestamp.IsZero():
+		return r.remove(ctx, &found, ref, err == nil)
+	case err != nil:
+		return ctrl.Result{}, r.refuse(ctx, &found, err)
+	}
+	return r.keep(ctx, &found, ref)
 }

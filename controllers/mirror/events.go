@@ -1,0 +1,102 @@
+package mirror
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/imageref"
+)
+
+// The reasons of events.
+const (
+	eventMirrored      = "Mirrored"
+	eventMirrorFailed  = "MirrorFailed"
+	eventTagMoved      = "TagMoved"
+	eventUntagged      = "Untagged"
+	eventRefreshed     = "Refreshed"
+	eventRefreshFailed = "RefreshFailed"
+	eventGoneUpstream  = "GoneUpstream"
+	eventBackUpstream  = "BackUpstream"
+)
+
+const maxNote = 1024 // bytes, at the API server
+
+func (r *Reconciler) event(found *v1alpha1.CachedImage, kind, reason, action, note string) {
+	if r.o.Events == nil {
+		return
+	}
+	r.o.Events.Eventf(found, nil, kind, reason, action, "%s", note[:min(len(note), maxNote)])
+}
+
+func (r *Reconciler) untagged(found *v1alpha1.CachedImage, ref imageref.Reference) {
+	r.event(found, corev1.EventTypeNormal, eventUntagged, "Untag", ref.String()+" is removed from the cache")
+}
+
+// tell makes events of what a status says and the one before did not.
+func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
+	normal := func(reason, action, note string) { r.event(p.found, corev1.EventTypeNormal, reason, action, note) }
+	warn := func(reason, action, note string) { r.event(p.found, corev1.EventTypeWarning, reason, action, note) }
+	if from := p.previous.Digest; from != "" && s.Digest != "" && from != s.Digest {
+		normal(eventTagMoved, "Update", fmt.Sprintf("from %s to %s", from, s.Digest))
+	}
+	if note := r.news(p, o); note != "" {
+		normal(eventMirrored, "Mirror", note)
+	}
+	if f := r.newFailure(p, o); f != nil {
+		warn(eventMirrorFailed, "Mirror", f.reason+": "+f.message())
+	}
+	if before, now := p.previous.AvailableUpstream, s.AvailableUpstream; before != nil && now != nil && *before != *now {
+		if *now {
+			normal(eventBackUpstream, "Check", fmt.Sprintf("the origin %s has the image again", p.ref.Repository.Host))
+		} else {
+			warn(eventGoneUpstream, "Check", fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.ref.Repository.Host))
+		}
+	}
+	if s.LastHandledRefresh == p.previous.LastHandledRefresh {
+		return
+	}
+	if p.answer != nil {
+		f := explain(p.ref, false, p.answer)
+		warn(eventRefreshFailed, "Check", f.reason+": "+f.message())
+		return
+	}
+	normal(eventRefreshed, "Check", fmt.Sprintf("checked at the origin %s, as the annotation asked", p.ref.Repository.Host))
+}
+
+// news words a mirror of which no event told yet; empty where there is none.
+func (r *Reconciler) news(p *pass, o *object) string {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	m := p.mirrored
+	if m == nil || m.at.Equal(o.mirrored) || !p.whole() {
+		return ""
+	}
+	o.mirrored = m.at
+	if m.Loaded == 0 && meta.IsStatusConditionTrue(p.previous.Conditions, v1alpha1.ConditionReady) {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s in %v, of which %s came from the origin", m.Digest, sizeOf(m.Size), m.took.Round(10*time.Millisecond), sizeOf(m.Loaded))
+}
+
+// newFailure returns a failure of another reason than the one of which an event told last.
+func (r *Reconciler) newFailure(p *pass, o *object) *failure {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	if o.failed == "" { // an earlier process may have told
+		if c := meta.FindStatusCondition(p.previous.Conditions, v1alpha1.ConditionReady); p.previous.Phase == v1alpha1.CachedImageFailed && c != nil {
+			o.failed = c.Reason
+		}
+	}
+	switch {
+	case p.whole():
+		o.failed = ""
+	case p.failure != nil && p.failure.reason != o.failed:
+		o.failed = p.failure.reason
+		return new(*p.failure)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/status"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+const (
+	verifyEvery = time.Hour   // how often each image is looked at in the store (M3)
+	movedWait   = time.Minute // after which a revision that the cache itself does not bring in is mirrored from here
+)
+
+// pass is one reconcile of an image that is to be kept: what is found at its beginning, and what follows from it.
+type pass struct {
+	now      time.Time
+	found    *v1alpha1.CachedImage
+	ref      imageref.Reference
+	expired  bool
+	previous v1alpha1.CachedImageStatus
+	stored   cache.Image
+	broken   error // the store could not be read
+
+	// Of the memory, as it is once what is wanted has begun.
+	platforms []string
+	busy      bool // a mirror waits or runs
+	shown     shown
+	failure   *failure
+	mirrored  *mirrored
+	retryAt   time.Time
+	troubled  bool
+	refreshed string // the value of the annotation that was handled last; with its answer
+	answer    error
+}
+
+// keep brings an image in where it is not, and says in its status what is there.
+func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
+	p := &pass{now: r.o.Now(), found: found, ref: ref}
+	p.expired = found.Spec.ExpiresAt != nil && !p.now.Before(found.Spec.ExpiresAt.Time)
+	idle, o := r.recall(p)
+	if err := r.hold(ctx, found, o); err != nil {
+		return ctrl.Result{}, err
+	}
+	if p.stored, p.broken = r.o.Cache.Image(ctx, ref, p.platforms); errors.Is(p.broken, store.ErrNotFound) {
+		p.broken = nil
+	}
+	r.act(p, o, idle)
+	desired := r.describe(p)
+	wait, err := r.write(ctx, p, o, &desired)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	r.tell(p, o, &desired)
+	return ctrl.Result{RequeueAfter: p.next(wait)}, p.broken
+}
+
+// write makes the status what it should be. Where the informer is still behind what was written last, it does not write that again.
+func (r *Reconciler) write(ctx context.Context, p *pass, o *object, desired *v1alpha1.CachedImageStatus) (wait time.Duration, err error) {
+	version := p.found.ResourceVersion
+	if (version == o.writtenTo || version == o.heldFrom) && equality.Semantic.DeepEqual(*desired, p.previous) {
+		return 0, nil
+	}
+	o.writtenTo = ""
+	if wait, err = status.ApplyImage(ctx, r.o.Client, status.Registry, p.found, *desired, p.now); err != nil {
+		return 0, err
+	}
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	if o.written = desired; wait == 0 {
+		o.writtenTo = version
+	}
+	return wait, nil
+}
+
+// recall reads the memory before the store is read: what a mirror that ended since has brought in is seen then. Idle says that none runs.
+func (r *Reconciler) recall(p *pass) (idle bool, o *object) {
+	wanted := r.platforms(p.ref.Repository)
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	o = r.memory.enter(p.found, p.ref)
+	o.image.platforms = wanted
+	p.platforms = wanted
+	p.previous = p.found.Status
+	if o.written != nil { // newer than what the informer may have
+		p.previous = *o.written
+	}
+	if o.image.tries == 0 && o.image.failure == nil {
+		o.image.failure = saidBefore(&p.previous)
+	}
+	return o.image.attempt == nil, o
+}
+
+// act starts what is wanted, and notes in the pass how things stand then.
+func (r *Reconciler) act(p *pass, o *object, idle bool) {
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	im := o.image
+	r.refresh(p, o)
+	if p.stored.Problem != nil {
+		im.troubled = true
+	}
+	switch {
+	case p.whole() && !p.stored.Untagged && !p.left():
+		im.failure, im.tries, im.retryAt = nil, 0, time.Time{}
+	case p.expired || p.broken != nil || !idle || im.attempt != nil:
+	case !p.now.Before(im.due(&p.stored)):
+		r.mirror(im, im.mirrored == nil && p.previous.LastSuccessfulPull == nil)
+	}
+	if p.whole() {
+		im.failure = nil
+	}
+	if im.attempt != nil {
+		im.attempt.show(p)
+	}
+	p.failure, p.mirrored, p.retryAt, p.troubled = im.failure, im.mirrored, im.due(&p.stored), im.troubled
+	p.refreshed, p.answer = o.handled, o.answer
+}
+
+// show has a pass say what was last shown of an attempt. Each blob that arrives is not worth a write.
+func (a *attempt) show(p *pass) {
+	if a.shown.stored == nil {
+		a.shown.stored = new(p.stored)
+	}
+	p.busy, p.shown = true, a.shown
+	if !p.whole() {
+		p.stored = *a.shown.stored
+	}
+}
+
+// due says when the next try may be. An origin that has answered since the last one is worth a try sooner.
+func (im *image) due(stored *cache.Image) time.Time {
+	if sooner := im.failedAt.Add(firstRetry); im.failure != nil && stored.CheckedAt.After(im.failedAt) && sooner.Before(im.retryAt) {
+		return sooner
+	}
+	return im.retryAt
+}
+
+// whole says whether what is served is stored whole.
+func (p *pass) whole() bool { return p.stored.Complete }
+
+// moved says whether the origin has another revision than is served.
+func (p *pass) moved() bool {
+	return p.stored.Digest != "" && p.stored.Upstream != "" && p.stored.Digest != p.stored.Upstream
+}
+
+// left says whether the tag moved, and the cache had the time to bring the new revision in (T5) but did not.
+func (p *pass) left() bool { return p.moved() && p.now.Sub(p.stored.ChangedAt) >= movedWait }
+
+// next says when to look at the image again; wait is what a timestamp waits for.
+func (p *pass) next(wait time.Duration) time.Duration {
+	next := verifyEvery - rand.N(verifyEvery/5)
+	sooner := func(d time.Duration) {
+		if d > 0 {
+			next = min(next, d)
+		}
+	}
+	sooner(wait)
+	if !p.busy {
+		sooner(p.retryAt.Sub(p.now))
+	}
+	if p.moved() {
+		sooner(p.stored.ChangedAt.Add(movedWait).Sub(p.now))
+	}
+	if p.found.Spec.ExpiresAt != nil {
+		sooner(p.found.Spec.ExpiresAt.Sub(p.now))
+	}
+	return next
+}
