@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/httpx"
+	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -46,7 +47,7 @@ func TestHandler_AccessRecord(t *testing.T) {
 			f := &fake{outcome: tt.outcome}
 			h := newHandler(f, f, Options{Log: testr.New(t)})
 			var got httpx.Record
-			observed := httpx.Observe(metrics.New(prometheus.NewRegistry()), testr.New(t), http.HandlerFunc(
+			observed := httpx.Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(testr.New(t)), http.HandlerFunc(
 				func(w http.ResponseWriter, r *http.Request) {
 					h.ServeHTTP(w, r)
 					got = *httpx.RecordOf(w)

@@ -19,6 +19,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/cache/fetch"
 	"github.com/larder-dev/larder/internal/httpx"
+	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -100,7 +101,7 @@ func TestBlob_B5_FileGoesToTheSocket(t *testing.T) {
 		_, err = w.(io.ReaderFrom).ReadFrom(file)
 		return err
 	}}
-	observed := httpx.Observe(metrics.New(prometheus.NewRegistry()), logr.Discard(), newHandler(f, f, Options{Log: testr.New(t)}))
+	observed := httpx.Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(logr.Discard()), newHandler(f, f, Options{Log: testr.New(t)}))
 	s := httptest.NewUnstartedServer(observed)
 	copied := new(atomic.Int64)
 	s.Listener = countingListener{s.Listener, copied}

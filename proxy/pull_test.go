@@ -16,6 +16,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -117,7 +118,7 @@ func serveCache(t *testing.T, from *origin.Origin) string {
 	t.Cleanup(client.Close)
 	c := cache.New(cache.Options{Store: s, Origin: client, Policies: unchecked{}, Metrics: m, Log: log})
 	t.Cleanup(c.Close)
-	server := httptest.NewServer(httpx.Observe(m, log, New(c, Options{Log: testr.New(t)})))
+	server := httptest.NewServer(httpx.Observe(m, logging.NewTyped(log), New(c, Options{Log: testr.New(t)})))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }

@@ -35,7 +35,7 @@ func cacheStatus(o cache.Outcome) []string {
 		if o.TTL < 0 {
 			return statusHit
 		}
-		return []string{"larder; hit; ttl=" + strconv.FormatInt(int64(o.TTL/time.Second), 10)}
+		return hitFor(o.TTL)
 	case cache.Miss:
 		if o.Stored {
 			return statusStored
@@ -49,6 +49,13 @@ func cacheStatus(o cache.Outcome) []string {
 		return []string{"larder; hit; detail=stale-" + o.Why}
 	}
 	return nil
+}
+
+// hitFor is the commonest value of all: it allocates no more than itself.
+func hitFor(ttl time.Duration) []string {
+	var stack [48]byte
+	value := strconv.AppendInt(append(stack[:0], "larder; hit; ttl="...), int64(ttl/time.Second), 10)
+	return []string{string(value)}
 }
 
 func outcomeName(k cache.Kind) string {

@@ -1,4 +1,5 @@
-// Command larder is a pull-through caching registry: larder serve runs it, larder pull fills it.
+// Command larder is a pull-through caching registry: larder serve runs it by itself, larder registry and larder controller in a cluster,
+// and larder pull fills it.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/version"
 	"github.com/spf13/cobra"
 )
@@ -49,7 +51,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPull(), newVersion())
+	root.AddCommand(newServe(), newPull(), newRegistry(), newController(), newVersion())
 	return root
 }
 
@@ -69,13 +71,13 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// exitCode is 2 for a usage error and 1 for every other one.
+// exitCode is 2 for a usage error, settings of a storage driver that it refuses among them, and 1 for every other one.
 func exitCode(err error) int {
 	var wrong *usageError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.Is(err, store.ErrSettings):
 		return 2
 	default:
 		return 1

@@ -226,6 +226,10 @@ func TestRun_ExitCodes(t *testing.T) {
 		"A missing folder of manifests":   {[]string{"serve", "--manifests", "none"}, 2, `--manifests: "none": there is no such folder`},
 		"A missing CA file":               {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:1: registries[0].caFile: open none.pem"},
 		"Missing credentials":             {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:2: registries[1].credentialsFile: open none.json"},
+		"A registry in no cluster":        {[]string{"registry", "--namespace", "larder"}, 2, "--kubeconfig: this runs in no cluster"},
+		"A controller in no cluster":      {[]string{"controller", "--namespace", "larder"}, 2, "--kubeconfig: this runs in no cluster"},
+		"A delay that is none":            {[]string{"controller", "--expiry-delay", "30d"}, 2, "--expiry-delay"},
+		"No folder for a registry":        {[]string{"registry", "--manifests", "x"}, 2, "unknown flag: --manifests"},
 		"A bad storage parameter":         {[]string{"serve", "--config", "bad.yaml"}, 2, "bad.yaml:3: storage.filesystem.maxthreads: write a whole number"},
 	}
 	for name, tt := range tests {

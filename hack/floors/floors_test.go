@@ -56,9 +56,16 @@ var floors = [][]part{
 		{name: "internal/control"},
 	},
 	{
-		{name: "internal/options/*"},
+		{name: "internal/options/serve"},
+		{name: "internal/options/cluster"},
+		{name: "internal/options/*", siblings: []string{"internal/options/serve", "internal/options/cluster"}},
+		{name: "internal/app/admin"},
+		{name: "internal/app/kube"},
 		{name: "internal/app/owner", siblings: []string{"internal/options/*"}},
-		{name: "internal/app/*", siblings: []string{"internal/options/*", "internal/app/owner"}},
+		{name: "internal/app/server", siblings: []string{"internal/app/admin", "internal/app/owner"}},
+		{name: "internal/app/*", siblings: []string{
+			"internal/options/*", "internal/app/admin", "internal/app/kube", "internal/app/owner", "internal/app/server",
+		}},
 	},
 	{
 		{name: "cmd/*"},
@@ -257,6 +264,8 @@ func TestFloors_TellsWhatIsWrong(t *testing.T) {
 		"A higher floor":              {"internal/store", []string{module + "/internal/cache"}, nil, "must not import internal/cache"},
 		"A sibling":                   {"internal/store", []string{module + "/internal/upstream"}, nil, "must not import internal/upstream"},
 		"Another process":             {"internal/app/serve", []string{module + "/internal/app/pull"}, nil, "must not import internal/app/pull"},
+		"The server does not go up":   {"internal/app/server", []string{module + "/internal/app/registry"}, nil, "must not import internal/app/registry"},
+		"Options of another process":  {"internal/options/registry", []string{module + "/internal/options/controller"}, nil, "must not import internal/options/controller"},
 		"The owner does not go up":    {"internal/app/owner", []string{module + "/internal/app/serve"}, nil, "must not import internal/app/serve"},
 		"A test's package":            {"proxy", []string{module + "/tests/origin"}, nil, "must not import tests/origin"},
 		"A package that has no place": {"internal/util", nil, nil, "stands on no floor"},

@@ -30,7 +30,7 @@ func observed(tb testing.TB, level string) http.Handler {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Observe(metrics.New(prometheus.NewRegistry()), log, http.HandlerFunc(answerHead))
+	return Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(log), http.HandlerFunc(answerHead))
 }
 
 // BenchmarkHead compares a server behind Observe with a bare one, the client's work included in both.
@@ -99,13 +99,13 @@ func note(w http.ResponseWriter, _ *http.Request) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	for _, level := range []string{"info", "error"} {
-		b.Run(level, func(b *testing.B) {
-			log, err := logging.New(level, "json", io.Discard)
+	for _, log := range []struct{ level, format string }{{"info", "text"}, {"info", "json"}, {"error", "json"}} {
+		b.Run(log.level+" "+log.format, func(b *testing.B) {
+			log, err := logging.New(log.level, log.format, io.Discard)
 			if err != nil {
 				b.Fatal(err)
 			}
-			handler := Observe(metrics.New(prometheus.NewRegistry()), log, http.HandlerFunc(note))
+			handler := Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(log.WithName("access")), http.HandlerFunc(note))
 			r := httptest.NewRequestWithContext(b.Context(), http.MethodHead, "/v2/library/nginx/manifests/1.27", nil)
 			var w http.ResponseWriter = nowhere{}
 			b.ReportAllocs()
@@ -117,7 +117,7 @@ func BenchmarkObserve(b *testing.B) {
 }
 
 func TestObserve_AllocatesNothingWithoutTheLog(t *testing.T) {
-	handler := Observe(metrics.New(prometheus.NewRegistry()), logr.Discard(), http.HandlerFunc(note))
+	handler := Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(logr.Discard()), http.HandlerFunc(note))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil)
 	var w http.ResponseWriter = nowhere{}
 	// Under the race detector sync.Pool drops some of what it is given, on purpose.

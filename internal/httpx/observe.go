@@ -1,16 +1,23 @@
 package httpx
 
 import (
+	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/metrics"
 )
 
+// AccessLog takes the access lines, at info level. logging.Typed is one: logr would box every field.
+type AccessLog interface {
+	Enabled() bool
+	// Info writes one line. The fields are the caller's again when it returns.
+	Info(message string, fields []slog.Attr)
+}
+
 // Observe counts and times every request of next, and logs each in one line, at info level, when its answer is complete or
 // has been broken off. The line holds no query string and no header. The handler fills RecordOf(w).
-func Observe(m *metrics.Metrics, log logr.Logger, next http.Handler) http.Handler {
+func Observe(m *metrics.Metrics, log AccessLog, next http.Handler) http.Handler {
 	series := newSeries(m)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		resp := newResponse(w, r)
@@ -19,7 +26,7 @@ func Observe(m *metrics.Metrics, log logr.Logger, next http.Handler) http.Handle
 			duration := resp.finish(returned)
 			series.of(resp, r).observe(resp, duration)
 			if log.Enabled() {
-				logAccess(log, r, resp, duration, !returned)
+				log.Info("request", resp.fields(r, duration, !returned))
 			}
 			resp.release()
 		}()
@@ -45,23 +52,27 @@ func (w *response) finish(returned bool) time.Duration {
 // maxLoggedPath is how much of a path is logged that names no repository.
 const maxLoggedPath = 256
 
-func logAccess(log logr.Logger, r *http.Request, w *response, duration time.Duration, aborted bool) {
-	fields := make([]any, 0, 24)
-	fields = append(fields, "method", r.Method, "kind", w.record.Kind)
+// maxFields is how many fields an access line has at most.
+const maxFields = 11
+
+// fields are those of the access line; they are valid until release.
+func (w *response) fields(r *http.Request, duration time.Duration, aborted bool) []slog.Attr {
+	fields := append(w.line[:0], slog.String("method", r.Method), slog.String("kind", w.record.Kind))
 	if w.record.Repository != "" {
-		fields = append(fields, "repository", w.record.Repository)
+		fields = append(fields, slog.String("repository", w.record.Repository))
 	} else {
-		fields = append(fields, "path", r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)])
+		fields = append(fields, slog.String("path", r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)]))
 	}
 	if w.record.Reference != "" {
-		fields = append(fields, "reference", w.record.Reference)
+		fields = append(fields, slog.String("reference", w.record.Reference))
 	}
-	fields = append(fields, "status", w.status, "bytes", w.bytes, "duration", duration, "cache", w.record.Cache, "client", r.RemoteAddr)
+	fields = append(fields, slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("duration", duration),
+		slog.String("cache", w.record.Cache), slog.String("client", r.RemoteAddr))
 	if w.record.Error != "" {
-		fields = append(fields, "error", w.record.Error)
+		fields = append(fields, slog.String("error", w.record.Error))
 	}
 	if aborted {
-		fields = append(fields, "aborted", true)
+		fields = append(fields, slog.Bool("aborted", true))
 	}
-	log.Info("request", fields...)
+	return fields
 }

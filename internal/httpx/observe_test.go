@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -26,7 +27,7 @@ func access(t *testing.T, method, target string, handler http.HandlerFunc) (line
 	reg = prometheus.NewRegistry()
 	lines := make(chan string, 2)
 	log := funcr.New(func(_, args string) { lines <- args }, funcr.Options{})
-	server := httptest.NewServer(Observe(metrics.New(reg), log, handler))
+	server := httptest.NewServer(Observe(metrics.New(reg), logging.NewTyped(log), handler))
 	defer server.Close()
 	server.Config.ErrorLog = nil
 	req, err := http.NewRequestWithContext(t.Context(), method, server.URL+target, nil)
@@ -200,7 +201,7 @@ func TestObserve_FirstByteIsNotTheLast(t *testing.T) {
 func TestObserve_LetsPanicsThrough(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("broken")
-	handler := Observe(metrics.New(prometheus.NewRegistry()), logr.Discard(), http.HandlerFunc(
+	handler := Observe(metrics.New(prometheus.NewRegistry()), logging.NewTyped(logr.Discard()), http.HandlerFunc(
 		func(http.ResponseWriter, *http.Request) { panic(cause) }))
 	defer func() {
 		if p := recover(); p != cause { //nolint:errorlint // the very value

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type response struct {
 	bytes     int64
 	start     time.Time
 	firstByte time.Duration
+	line      [maxFields]slog.Attr // here since it would escape
 }
 
 var responses = sync.Pool{New: func() any { return new(response) }}

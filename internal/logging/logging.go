@@ -46,8 +46,7 @@ func newEncoder(format string) (zapcore.Encoder, error) {
 	config.EncodeDuration = zapcore.StringDurationEncoder
 	switch format {
 	case "text":
-		config.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000Z07:00") // for eyes: RFC 3339 in one width
-		return zapcore.NewConsoleEncoder(config), nil
+		return newTextEncoder(config), nil
 	case "json":
 		return zapcore.NewJSONEncoder(config), nil
 	}

@@ -92,6 +92,11 @@ func (s *Set) Platforms(repo imageref.Repository) []string {
 	return slices.Clone(s.rules[repo].platforms)
 }
 
+// PullSecrets returns the names of the pull secrets in Larder's own namespace that a repository is asked for with (A3).
+func (s *Set) PullSecrets(repo imageref.Repository) []string {
+	return slices.Clone(s.rules[repo].secrets)
+}
+
 func compareRepositories(a, b imageref.Repository) int {
 	return strings.Compare(a.String(), b.String())
 }

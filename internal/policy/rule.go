@@ -14,6 +14,7 @@ type rule struct {
 	decision  Decision // of the tags that the filters match
 	filters   []*regexp.Regexp
 	platforms []string
+	secrets   []string // names of pull secrets
 }
 
 // matches says whether a filter matches the tag, or there is none (T4).
@@ -41,7 +42,7 @@ func newDefaultRule(d Defaults) (rule, error) {
 
 // newRule makes the rule of a Repository that is valid by itself. What it inherits may still not fit it.
 func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error) {
-	r := rule{platforms: spec.Platforms}
+	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames}
 	interval, ok, err := spec.UpdateInterval.Duration()
 	switch {
 	case err != nil:

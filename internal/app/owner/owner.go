@@ -29,6 +29,9 @@ type Options struct {
 	OnTag       func(repo imageref.Repository, tag string) // see cache.Options; nil: nobody is told
 	Metrics     *metrics.Metrics
 	Log         logr.Logger
+
+	// Keep says that a tag must not expire although no object names it; nil: of none.
+	Keep func(repo imageref.Repository, tag string) bool
 }
 
 // Owner holds a data folder and the cache on it.
@@ -67,7 +70,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 	}
 	w.release = append(w.release, func() error { origin.Close(); return nil })
 	w.Cache = cache.New(cache.Options{
-		Store: kept, Origin: origin, Policies: policies{o.Policies}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
+		Store: kept, Origin: origin, Policies: policies{o.Policies, o.Keep}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
 		OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
 	})
 	w.release = append(w.release, func() error { w.Cache.Close(); return nil })

@@ -11,6 +11,7 @@ import (
 // policies says what the objects in force want, in the cache's words.
 type policies struct {
 	current *policy.Current
+	keep    func(repo imageref.Repository, tag string) bool // may be nil
 }
 
 func (p policies) Policy(repo imageref.Repository, tag string) cache.Policy {
@@ -22,7 +23,7 @@ func (p policies) Listing(repo imageref.Repository) time.Duration {
 }
 
 func (p policies) Named(repo imageref.Repository, tag string) bool {
-	return p.current.Load().Named(repo, tag)
+	return p.current.Load().Named(repo, tag) || p.keep != nil && p.keep(repo, tag)
 }
 
 func (p policies) Periodic() []imageref.Repository { return p.current.Load().Periodic() }

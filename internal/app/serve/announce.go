@@ -3,13 +3,13 @@ package serve
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/app/server"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -53,7 +53,7 @@ func (a announcement) print(w io.Writer) error {
 	for _, warning := range a.warnings {
 		fmt.Fprintf(&b, "  no effect: %s\n", warning)
 	}
-	host := reachable(a.listen)
+	host := server.Reachable(a.listen)
 	image, file := example(a.registries)
 	fmt.Fprintf(&b, "Try:  docker pull %s/%s\n", host, image)
 	fmt.Fprintf(&b, "  or  crane pull%s %s/%s %s\n", insecure(host), host, image, file)
@@ -95,18 +95,6 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + many
-}
-
-// reachable is the host:port under which a person on this machine reaches a listener.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if addr, err := netip.ParseAddr(host); host == "" || err == nil && (addr.IsUnspecified() || addr.IsLoopback()) {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // insecure is the flag that crane needs to speak plain HTTP; to localhost it does so by itself.

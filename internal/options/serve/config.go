@@ -32,14 +32,40 @@ type config struct {
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
 func readConfig(path string, required bool) (Cache, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && !required {
-		return parseConfig(path, nil)
-	}
+	text, err := readFile(path, required)
 	if err != nil {
-		return Cache{}, fmt.Errorf("reading the configuration file: %w", err)
+		return Cache{}, err
 	}
 	return parseConfig(path, text)
+}
+
+// ReadDefaults reads of the configuration file what holds where no Repository says otherwise; a file that is missing is empty, unless it is
+// required. What the file says of registries and storage is not looked at: the files it names may be elsewhere.
+func ReadDefaults(path string, required bool) (policy.Defaults, error) {
+	text, err := readFile(path, required)
+	if err != nil {
+		return policy.Defaults{}, err
+	}
+	r := reader{path: path}
+	var c config
+	r.decode(text, &c)
+	if err := r.err(); err != nil {
+		return policy.Defaults{}, err
+	}
+	defaults := r.defaults(&c)
+	return defaults, r.err()
+}
+
+// readFile returns nothing for a file that is missing, unless it is required.
+func readFile(path string, required bool) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !required:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the configuration file: %w", err)
+	}
+	return text, nil
 }
 
 func parseConfig(path string, text []byte) (Cache, error) {

@@ -1,4 +1,5 @@
-package serve
+// Package admin is the face of a process to those who look after it: metrics and probes. Containers' runtimes never see it.
+package admin
 
 import (
 	"net/http"
@@ -9,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newRegistry returns a registry of metrics that knows the process itself.
-func newRegistry() *prometheus.Registry {
+// NewRegistry returns a registry of metrics that knows the process itself.
+func NewRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -19,10 +20,10 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
-// health answers on the address for metrics and probes: alive as soon as it answers, ready while ready is set.
-func health(registry *prometheus.Registry, ready *atomic.Bool) http.Handler {
+// Handler answers on the address for metrics and probes: alive as soon as it answers, ready while ready is set.
+func Handler(metrics prometheus.Gatherer, ready *atomic.Bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready.Load() {

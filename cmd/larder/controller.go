@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+
+	app "github.com/larder-dev/larder/internal/app/controller"
+	"github.com/larder-dev/larder/internal/app/kube"
+	"github.com/larder-dev/larder/internal/logging"
+	options "github.com/larder-dev/larder/internal/options/controller"
+	"github.com/spf13/cobra"
+)
+
+func newController() *cobra.Command {
+	var flags options.Flags
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "In a cluster: make CachedImages and Repositories of what pods use, and expire what nothing uses",
+		Long: "In a cluster: make a CachedImage of each image that pods use of Larder, and a Repository of each repository; say who uses " +
+			"them, and expire what nothing uses. It holds no image and reads no secret: larder registry does.",
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := flags.Options()
+			if err != nil {
+				return &usageError{err}
+			}
+			out, stop := logging.Buffered(cmd.ErrOrStderr())
+			defer stop()
+			log, err := logging.New(o.LogLevel, o.LogFormat, out)
+			if err != nil {
+				return fmt.Errorf("starting the log: %w", err)
+			}
+			kube.SetLogger(log.WithName("kubernetes"))
+			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
+		},
+	}
+	flags.Bind(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/larder-dev/larder/internal/app/kube"
+	app "github.com/larder-dev/larder/internal/app/registry"
+	"github.com/larder-dev/larder/internal/logging"
+	options "github.com/larder-dev/larder/internal/options/registry"
+	"github.com/spf13/cobra"
+)
+
+func newRegistry() *cobra.Command {
+	var flags options.Flags
+	cmd := &cobra.Command{
+		Use:   "registry",
+		Short: "In a cluster: serve images from the cache, as its Repositories and CachedImages say",
+		Long: "In a cluster: serve images from the cache, and from their origins what it does not have. Repositories say how fresh " +
+			"tags are kept, CachedImages what is kept; both come from the API server, and this writes the CachedImages' status. " +
+			"While the API server does not answer, also at the start, it serves what it has by what it knew last.\n\n" +
+			"Every client that reaches it can pull every stored image: spec.access of a Repository does not restrict that yet.",
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := flags.Options()
+			if err != nil {
+				return &usageError{err}
+			}
+			setCollector()
+			out, stop := logging.Buffered(cmd.ErrOrStderr())
+			defer stop()
+			log, err := logging.New(o.LogLevel, o.LogFormat, out)
+			if err != nil {
+				return fmt.Errorf("starting the log: %w", err)
+			}
+			kube.SetLogger(log.WithName("kubernetes"))
+			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
+		},
+	}
+	flags.Bind(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,67 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/larder-dev/larder/controllers/mirror"
+	"github.com/larder-dev/larder/internal/app/kube"
+	"github.com/larder-dev/larder/internal/usage"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// follow keeps the cache in step with the API server until ctx ends, whatever goes wrong.
+func (p *process) follow(ctx context.Context) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := p.manage(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		p.log.Error(err, "what follows the API server ended; starting it again", "retryIn", wait.String())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// manage runs the controllers until ctx ends, or one of them fails for good.
+func (p *process) manage(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m, err := kube.NewManager(ctx, kube.Options{Config: p.config, Log: p.log})
+	if err != nil {
+		return err
+	}
+	mirrors := mirror.New(mirror.Options{
+		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: m.GetEventRecorder(name), Mirrors: p.options.Mirrors,
+	})
+	err = errors.Join(
+		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
+		usage.IndexImages(ctx, m.GetFieldIndexer()),
+		usage.IndexRepositories(ctx, m.GetFieldIndexer()),
+		m.Add(manager.RunnableFunc(func(ctx context.Context) error { return p.synced(ctx, m) })),
+		p.follower.Register(m),
+		mirrors.Register(m),
+	)
+	if err != nil {
+		return err
+	}
+	p.mirror.Store(mirrors)
+	return m.Start(ctx)
+}
+
+// synced is called once the manager's cache holds everything.
+func (p *process) synced(ctx context.Context, m manager.Manager) error {
+	if ctx.Err() == nil {
+		p.pods.Use(m.GetCache())
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package registry
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/api/v1alpha1"
+	policies "github.com/larder-dev/larder/controllers/policy"
+	"github.com/larder-dev/larder/internal/app/kube"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/registry"
+	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/usage"
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// pods is a cache of pods, without any object of Larder's.
+type pods struct {
+	client.Reader
+	items []corev1.Pod
+}
+
+func (p pods) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	switch list := list.(type) {
+	case *corev1.PodList:
+		list.Items = p.items
+	case *v1alpha1.RepositoryList, *v1alpha1.CachedImageList:
+	}
+	return nil
+}
+
+func TestKeep_M5_NothingExpiresBeforeTheClusterIsKnown(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // the start is over
+	p := &process{
+		options: registry.Options{Cluster: cluster.Options{Scope: usage.Scope{Proxy: "localhost:7439"}}},
+		pods:    kube.NewReader(ended), policies: &policy.Current{},
+	}
+	p.follower = policies.New(policies.Options{
+		Client: p.pods, Current: p.policies, Snapshot: filepath.Join(t.TempDir(), snapshot), Log: logr.Discard(),
+	})
+	keep := func(name string) bool {
+		ref, err := imageref.Parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.keep(ref.Repository, ref.Tag)
+	}
+	if err := p.follower.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.follower.Reconcile(t.Context(), ctrl.Request{}); err == nil {
+		t.Errorf("policies are compiled although the API server told nothing")
+	}
+	if !keep("nginx:1") {
+		t.Errorf("a tag may expire before the API server told anything")
+	}
+	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: "localhost:7439/docker.io/library/nginx:1"}}}}
+	p.pods.Use(pods{items: []corev1.Pod{pod}})
+	if _, err := p.follower.Reconcile(t.Context(), ctrl.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"nginx:1": true, "nginx:2": false} {
+		if got := keep(name); got != want {
+			t.Errorf("%s is kept: %v, want %v", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+// Package registry is larder registry: the cache of larder serve with the API server as the source of its policies. It serves what it has
+// whether or not the API server answers: what talks to that runs beside the cache and never takes it down. It wires the parts together
+// and holds no rules of its own.
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/controllers/mirror"
+	policies "github.com/larder-dev/larder/controllers/policy"
+	"github.com/larder-dev/larder/internal/access"
+	"github.com/larder-dev/larder/internal/app/kube"
+	"github.com/larder-dev/larder/internal/app/owner"
+	"github.com/larder-dev/larder/internal/app/server"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/internal/options/registry"
+	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/usage"
+	"github.com/larder-dev/larder/internal/version"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+const (
+	// name is what the API server's log, and events, call the process.
+	name = "larder-registry"
+	// snapshot is the file in the data folder with the last known policies.
+	snapshot = "policies.json"
+)
+
+// process is a running larder registry.
+type process struct {
+	options  registry.Options
+	log      logr.Logger
+	config   *rest.Config // of the API server
+	policies *policy.Current
+	follower *policies.Reconciler
+	pods     *kube.Reader
+	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
+	server   *server.Server
+}
+
+// Run serves until ctx ends, then until clients that are reading are done, for 30 s at most. In text format it says on out, in
+// a person's words, what it does; all else goes to log.
+func Run(ctx context.Context, o registry.Options, out io.Writer, log logr.Logger) error {
+	p, err := newProcess(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	err = p.open(ctx)
+	if err == nil {
+		err = p.announce(out)
+	}
+	if err == nil {
+		err = p.server.Serve(ctx, p.follow)
+	}
+	return errors.Join(err, p.server.Close())
+}
+
+func newProcess(ctx context.Context, o registry.Options, log logr.Logger) (*process, error) {
+	p := &process{options: o, log: log, policies: &policy.Current{}, pods: kube.NewReader(ctx)}
+	p.config = kube.Configure(o.Cluster.Config, name, log)
+	p.follower = policies.New(policies.Options{
+		Client: p.pods, Current: p.policies, Defaults: o.Defaults, Snapshot: filepath.Join(o.Data, snapshot), Log: log.WithName("policy"),
+	})
+	secrets, err := kube.NewLive(p.config)
+	if err != nil {
+		return nil, err
+	}
+	p.server = server.New(p.serverOptions(secrets))
+	return p, nil
+}
+
+func (p *process) serverOptions(secrets client.Reader) server.Options {
+	own := prometheus.NewRegistry() // Go's runtime and the process itself are counted in controller-runtime's
+	counted := metrics.New(own)
+	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
+	return server.Options{
+		Options: owner.Options{
+			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep,
+			Self: func() []string { return []string{kube.Address(p.config)} },
+			Credentials: access.New(access.Options{
+				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
+				Own: func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
+				Log: p.log.WithName("access"),
+			}),
+			Metrics: counted, Log: p.log,
+		},
+		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
+		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
+	}
+}
+
+// open takes the data folder, puts the last known policies in force and only then listens.
+func (p *process) open(ctx context.Context) error {
+	if err := p.server.Open(ctx); err != nil {
+		return err
+	}
+	if err := p.follower.Load(); err != nil {
+		p.log.Error(err, "the defaults alone are in force until the API server answers")
+	}
+	return p.server.Listen(ctx)
+}
+
+func (p *process) tagChanged(repo imageref.Repository, tag string) {
+	if r := p.mirror.Load(); r != nil {
+		r.TagChanged(repo, tag)
+	}
+}
+
+// keep says of a tag that no object names whether it must not expire: while the API server has not told the objects nor the pods, and
+// where a pod uses it. That its object is missing may be a mistake.
+func (p *process) keep(repo imageref.Repository, tag string) bool {
+	if !p.follower.Told() {
+		return true
+	}
+	pods, err := usage.PodsOf(context.Background(), p.pods, repo)
+	if err != nil {
+		return true
+	}
+	for i := range pods {
+		for _, ref := range p.options.Cluster.Scope.Pod(&pods[i]) {
+			if ref.Repository == repo && ref.Tag == tag {
+				return true
+			}
+		}
+	}
+	return false
+}

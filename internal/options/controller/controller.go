@@ -1,0 +1,93 @@
+// Package controller turns the flags and the configuration file of larder controller into validated options. It opens no network
+// connection.
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/larder-dev/larder/internal/policy"
+	"github.com/spf13/pflag"
+)
+
+const (
+	flagConfig      = "config"
+	flagExpiryDelay = "expiry-delay"
+	flagExpiryGrace = "expiry-grace"
+)
+
+// Options are what larder controller runs with.
+type Options struct {
+	Cluster            cluster.Options
+	Defaults           policy.Defaults // that Repositories inherit
+	MetricsListen      string          // host:port of metrics and probes
+	ExpiryDelay        time.Duration   // from the last use of an image to its expiry; 0: images never expire
+	ExpiryGrace        time.Duration   // from there to its deletion; 0: as cachedimage.Options has it
+	KeepWorkloadImages bool            // whether templates of workloads keep images
+	LeaderElect        bool
+	LogLevel           string // debug, info, warn or error
+	LogFormat          string // text or json
+}
+
+// Flags are the flags of larder controller. Bind them before the command line is parsed.
+type Flags struct {
+	flags         *pflag.FlagSet
+	cluster       cluster.Flags
+	log           serve.LogFlags
+	config        string
+	metricsListen string
+	expiryDelay   string
+	expiryGrace   time.Duration
+	keepWorkloads bool
+	leaderElect   bool
+}
+
+// Bind adds the flags to a set.
+func (f *Flags) Bind(flags *pflag.FlagSet) {
+	f.flags = flags
+	f.cluster.Bind(flags)
+	f.log.Bind(flags)
+	serve.BindMetrics(flags, &f.metricsListen, "")
+	flags.StringVar(&f.config, flagConfig, "larder.yaml",
+		"the registry's configuration file, for updateInterval and updateFilters alone; the default one may be missing")
+	flags.StringVar(&f.expiryDelay, flagExpiryDelay, "720h", "how long after its last use an image expires, or never")
+	flags.DurationVar(&f.expiryGrace, flagExpiryGrace, 0, "for tests: how long an expired image is kept in case a pod comes yet; 0: 5m")
+	_ = flags.MarkHidden(flagExpiryGrace)
+	flags.BoolVar(&f.keepWorkloads, "keep-workload-images", true,
+		"templates of workloads keep images too, such as those of CronJobs and of Deployments scaled to zero")
+	flags.BoolVar(&f.leaderElect, "leader-elect", true, "work only while holding the Lease in Larder's namespace: for more than one replica")
+}
+
+// Options reads the configuration file and returns validated options, or all that is wrong at once.
+func (f *Flags) Options() (Options, error) {
+	in, inErr := f.cluster.Options()
+	defaults, defaultsErr := f.defaults()
+	delay, delayErr := parseDelay(f.expiryDelay)
+	if err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr); err != nil {
+		return Options{}, err
+	}
+	return Options{
+		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
+		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, LogLevel: f.log.Level, LogFormat: f.log.Format,
+	}, nil
+}
+
+func (f *Flags) defaults() (policy.Defaults, error) {
+	if f.config == "" {
+		return policy.Defaults{}, fmt.Errorf("--%s: empty: write the path of a file", flagConfig)
+	}
+	return serve.ReadDefaults(f.config, f.flags.Changed(flagConfig))
+}
+
+func parseDelay(text string) (time.Duration, error) {
+	value := v1alpha1.Interval(text)
+	delay, ok, err := value.Duration()
+	if err != nil || text == "" || ok && delay == 0 {
+		return 0, fmt.Errorf("--%s: %q: write a duration above 0s, such as 720h, or never", flagExpiryDelay, text)
+	}
+	return delay, nil
+}

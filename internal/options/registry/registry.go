@@ -1,0 +1,65 @@
+// Package registry turns the flags and the configuration file of larder registry into validated options. It opens no network connection.
+package registry
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/spf13/pflag"
+)
+
+const (
+	flagNamespaces = "pull-secret-namespaces"
+	flagMirrors    = "mirrors"
+)
+
+// Options are what larder registry runs with.
+type Options struct {
+	serve.Cache          // without a folder of manifests
+	Cluster              cluster.Options
+	Listen               string   // host:port of the proxy face
+	MetricsListen        string   // host:port of metrics and probes
+	PullSecretNamespaces []string // in which pull secrets of pods may be read; none: in all
+	Mirrors              int      // images brought in at a time
+}
+
+// Flags are the flags of larder registry. Bind them before the command line is parsed.
+type Flags struct {
+	store      serve.StoreFlags
+	cluster    cluster.Flags
+	listen     serve.ListenFlags
+	namespaces []string
+	mirrors    int
+}
+
+// Bind adds the flags to a set.
+func (f *Flags) Bind(flags *pflag.FlagSet) {
+	f.store.Bind(flags)
+	f.cluster.Bind(flags)
+	f.listen.Bind(flags, "")
+	flags.StringSliceVar(&f.namespaces, flagNamespaces, nil,
+		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
+	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
+}
+
+// Options reads the configuration file and returns validated options, or all that is wrong at once.
+func (f *Flags) Options() (Options, error) {
+	store, storeErr := f.store.Options()
+	in, inErr := f.cluster.Options()
+	errs := []error{f.listen.Check(), storeErr, inErr}
+	for _, namespace := range f.namespaces {
+		errs = append(errs, cluster.CheckNamespace(flagNamespaces, namespace))
+	}
+	if f.mirrors < 1 {
+		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Options{}, err
+	}
+	return Options{
+		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors,
+	}, nil
+}
