@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/policy"
@@ -87,9 +88,9 @@ func (f *file) reported() []Problem {
 	return reported
 }
 
-// readLimited returns a file's text, never nil: empty beside an error.
+// readLimited returns a file's text, never nil: empty beside an error. It waits for nobody to open the other end of a pipe.
 func readLimited(path string) ([]byte, error) {
-	handle, err := os.Open(path)
+	handle, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return []byte{}, fmt.Errorf("opening the manifest: %w", err)
 	}
