@@ -27,6 +27,10 @@ const (
 	sharedLinkTTL = 5 * time.Second // other replicas write too
 )
 
+// ErrSettings is returned by Open for settings that the storage driver refuses. Some only the driver knows: a region that does not
+// exist, for one.
+var ErrSettings = errors.New("storage settings")
+
 // writer puts content in its place so that a reader sees all of it or nothing, and a power cut after the call undoes nothing.
 type writer interface {
 	// put writes a small file.
@@ -54,7 +58,7 @@ func openBackend(ctx context.Context, o Options) (backend, error) {
 	}
 	driver, err := factory.Create(ctx, o.Driver, maps.Clone(o.Parameters))
 	if err != nil {
-		return backend{}, fmt.Errorf("creating the %s driver: %w", o.Driver, err)
+		return backend{}, fmt.Errorf("%w: creating the %s driver: %w", ErrSettings, o.Driver, err)
 	}
 	return backend{driver, newObjects(driver, o.Log), filepath.Join(o.Data, "spool"), sharedLinkTTL}, nil
 }
@@ -70,7 +74,7 @@ func openDisk(ctx context.Context, o Options) (backend, error) {
 	parameters["rootdirectory"] = root
 	driver, err := factory.Create(ctx, filesystemDriver, parameters)
 	if err != nil {
-		return backend{}, fmt.Errorf("creating the %s driver: %w", filesystemDriver, err)
+		return backend{}, fmt.Errorf("%w: creating the %s driver: %w", ErrSettings, filesystemDriver, err)
 	}
 	disk, err := newDisk(driver, root)
 	if err != nil {

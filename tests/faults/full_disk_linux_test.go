@@ -143,7 +143,7 @@ func TestDisk_P1_AMirrorOnAFullDiskTellsTheTruth(t *testing.T) {
 func TestDisk_T6_CheckedTagsOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)
-	s := newSmallSite(t, o, 64*mib, "updateInterval: 0s", "checkTimeout: "+patience)
+	s := newSmallSite(t, o, 64*mib, "updateInterval: 0s")
 	img := o.Push(t, "app:1", origin.RandomImage(1, mib))
 	base := s.url(process.Host, "app")
 	pull(t, base, img)

@@ -114,8 +114,9 @@ var rows = []row{
 		manifest: whole, check: whole, blob: whole, unsized: whole, list: whole, recheck: whole, mirror: whole,
 	},
 	{
-		name: "Slow drip", patience: "500ms",
-		docs: effects(origin.Drip(40)), blobs: effects(origin.Drip(128 << 10)),
+		// Slow enough for every check to be late, and fast enough to bring a manifest within the 15 s after which one is given up.
+		name: "Slow drip", patience: "200ms",
+		docs: effects(origin.Drip(80)), blobs: effects(origin.Drip(128 << 10)),
 		manifest: whole, check: late, blob: whole, unsized: whole, list: whole, recheck: stale("timeout"), mirror: whole,
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,9 +29,12 @@ func newSite(t testing.TB, lines ...string) *site {
 	return s
 }
 
-// configure writes a configuration for the next start.
+// configure writes a configuration for the next start. Where the lines do not say otherwise, no check is late.
 func (s *site) configure(t testing.TB, lines ...string) {
 	t.Helper()
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "checkTimeout:") }) {
+		lines = append(slices.Clip(lines), "checkTimeout: "+patience)
+	}
 	s.Write(t, "larder.yaml", strings.Join(lines, "\n"))
 }
 

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 )
 
@@ -22,7 +21,7 @@ func (l *log) follow(r io.Reader, listening chan<- string) {
 		l.mu.Lock()
 		fmt.Fprintln(&l.text, lines.Text())
 		l.mu.Unlock()
-		if strings.HasPrefix(lines.Text(), "Larder listens on ") {
+		if addresses.MatchString(lines.Text()) {
 			listening <- lines.Text()
 		}
 	}

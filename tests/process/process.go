@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +24,7 @@ import (
 const Host = "reg.example"
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // binary is the command under test.
 var binary string
@@ -51,37 +53,57 @@ type Larder struct {
 	Addr   string // host:port of the registry
 	Health string // host:port of metrics and probes
 
-	cmd *exec.Cmd
-	log *log
+	args []string // the command and its flags, but for addresses
+	cmd  *exec.Cmd
+	log  *log
 }
 
 // New writes a configuration by which Host is o, with further lines, and starts the process. It ends with the test.
 func New(t testing.TB, o *origin.Origin, config ...string) *Larder {
 	t.Helper()
-	l := bare(t)
-	lines := append([]string{
-		"registries:", "- host: " + Host, "  endpoints: [" + o.URL() + "]", "checkTimeout: 2s",
-	}, config...)
-	l.Write(t, "larder.yaml", strings.Join(lines, "\n"))
+	l := bare(t, "serve")
+	l.configure(t, o, config...)
 	l.Write(t, "repositories/none.yaml", "")
 	l.Start(t)
 	return l
 }
 
+// NewRegistry is New for larder registry, with flags. The process is not started yet.
+func NewRegistry(t testing.TB, o *origin.Origin, flags ...string) *Larder {
+	t.Helper()
+	l := bare(t, append([]string{"registry"}, flags...)...)
+	l.configure(t, o)
+	return l
+}
+
+// NewController is for larder controller, with flags. The process is not started yet; it has no Addr.
+func NewController(t testing.TB, flags ...string) *Larder {
+	return bare(t, append([]string{"controller"}, flags...)...)
+}
+
+func (l *Larder) configure(t testing.TB, o *origin.Origin, config ...string) {
+	t.Helper()
+	lines := append([]string{"registries:", "- host: " + Host, "  endpoints: [" + o.URL() + "]"}, config...)
+	if !slices.ContainsFunc(config, func(line string) bool { return strings.HasPrefix(line, "checkTimeout:") }) {
+		lines = append(lines, "checkTimeout: 20s") // no check is late because the machine is busy
+	}
+	l.Write(t, "larder.yaml", strings.Join(lines, "\n"))
+}
+
 // NewUnconfigured starts the process in an empty folder, with no file at all.
 func NewUnconfigured(t testing.TB) *Larder {
 	t.Helper()
-	l := bare(t)
+	l := bare(t, "serve")
 	l.Start(t)
 	return l
 }
 
-func bare(t testing.TB) *Larder {
-	l := &Larder{Dir: t.TempDir(), log: &log{}}
+func bare(t testing.TB, args ...string) *Larder {
+	l := &Larder{Dir: t.TempDir(), args: args, log: &log{}}
 	t.Cleanup(func() {
 		l.Kill()
 		if t.Failed() {
-			t.Logf("larder said:\n%s", l.log)
+			t.Logf("larder %s said:\n%s", args[0], l.log)
 		}
 	})
 	return l
@@ -99,10 +121,14 @@ func (l *Larder) Write(t testing.TB, name, content string) {
 	}
 }
 
-// Start runs larder serve and waits until it listens.
+// Start runs the process and waits until it listens.
 func (l *Larder) Start(t testing.TB) {
 	t.Helper()
-	l.cmd = exec.CommandContext(context.Background(), binary, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+	args := append(slices.Clone(l.args), "--metrics-listen", "127.0.0.1:0")
+	if args[0] != "controller" {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	l.cmd = exec.CommandContext(context.Background(), binary, args...)
 	l.cmd.Dir = l.Dir
 	out, in := io.Pipe()
 	l.cmd.Stdout, l.cmd.Stderr = in, in
@@ -114,13 +140,21 @@ func (l *Larder) Start(t testing.TB) {
 	}
 	select {
 	case line := <-listening:
-		if _, err := fmt.Sscanf(line, "Larder listens on %s (metrics and health on %s", &l.Addr, &l.Health); err != nil {
-			t.Fatalf("reading %q: %v", line, err)
-		}
-		l.Health = strings.TrimSuffix(l.Health, ").")
+		l.readAddresses(t, line)
 	case <-time.After(patience):
 		t.Fatalf("larder does not listen:\n%s", l.log)
 	}
+}
+
+var addresses = regexp.MustCompile(`^(?:Larder listens on (\S+)|This is larder controller .*) \(metrics and health on (\S+)\)\.$`)
+
+func (l *Larder) readAddresses(t testing.TB, line string) {
+	t.Helper()
+	found := addresses.FindStringSubmatch(line)
+	if found == nil {
+		t.Fatalf("there are no addresses in %q", line)
+	}
+	l.Addr, l.Health = found[1], found[2]
 }
 
 // Signal sends a signal and waits for the process to end.
@@ -150,7 +184,7 @@ func (l *Larder) Restart(t testing.TB) {
 // Run runs another command on the same folder.
 func (l *Larder) Run(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = l.Dir

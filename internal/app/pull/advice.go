@@ -21,6 +21,10 @@ func advice(ref imageref.Reference, err error) string {
 	if failedThere && origin.Reason == upstream.Refused {
 		return adviceForRefused(ref.Repository.Host, origin)
 	}
+	if failedThere && origin.Reason == upstream.Invalid {
+		return fmt.Sprintf("tell whoever runs %s, which can be reached but sends what it should not, or give another endpoint for it in the configuration file",
+			ref.Repository.Host)
+	}
 	if answer, ok := errors.AsType[*cache.Error](err); ok {
 		return adviceFor(ref, answer)
 	}

@@ -186,8 +186,11 @@ func TestAdvice(t *testing.T) {
 		"Rate limited, with a time": {&cache.Error{Code: cache.CodeTooManyRequests, RetryAfter: time.Minute, Err: errors.New("429")}, "try again in 1m0s"},
 		"Rate limited, without":     {&upstream.Error{Reason: upstream.RateLimited, Err: errors.New("429")}, "try again later"},
 		"The origin is away":        {&upstream.Error{Reason: upstream.Unreachable, Err: errors.New("refused")}, "check that reg.test can be reached"},
-		"The disk is full":          {store.ErrNoRoom, "make room"},
-		"Nobody knows":              {errors.New("else"), ""},
+		"It sends something else": {
+			&cache.Error{Code: cache.CodeUnavailable, Err: &upstream.Error{Reason: upstream.Invalid, Err: errors.New("digest")}}, "tell whoever runs reg.test",
+		},
+		"The disk is full": {store.ErrNoRoom, "make room"},
+		"Nobody knows":     {errors.New("else"), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
