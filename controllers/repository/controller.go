@@ -3,7 +3,7 @@
 //
 // CachedImages belong to the Repository that is in force for their repository. One that is not, because of a conflict or a mistake, has
 // none, and so is deleted at once. One that is in force and deleted passes its images to the next in line where there is a valid one,
-// and else stays in force until they are gone.
+// and else stays in force until they are gone. One that Larder made, and that nobody has edited, makes room for a person's.
 package repository
 
 import (
@@ -79,6 +79,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if deleted && (!s.inForce() || s.heir || len(s.images) == 0) {
 		return r.finalize(ctx, &object, controllerutil.RemoveFinalizer)
 	}
+	if s.yields && !deleted {
+		return ctrl.Result{}, r.yield(ctx, &object)
+	}
 	if !deleted {
 		if result, err := r.finalize(ctx, &object, controllerutil.AddFinalizer); err != nil || result.RequeueAfter > 0 {
 			return result, err
@@ -119,5 +122,6 @@ func (r *Reconciler) stand(ctx context.Context, object *v1alpha1.Repository) (st
 	s.heir = slices.ContainsFunc(peers, func(peer v1alpha1.Repository) bool {
 		return peer.Name != object.Name && peer.DeletionTimestamp.IsZero() && len(policy.CheckRepository(&peer, r.defaults)) == 0
 	})
+	s.yields = r.yields(object, peers)
 	return s, nil
 }

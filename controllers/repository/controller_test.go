@@ -65,6 +65,16 @@ func TestRepository_SumsUpItsImages(t *testing.T) {
 	})
 }
 
+func TestRepository_WhatAPersonWritesIntoTheStatusDoesNotStay(t *testing.T) {
+	start(t)
+	createRepository(t, "edited", v1alpha1.RepositorySpec{Name: "edited/app"})
+	createImage(t, "edited-1", "edited/app:1")
+	object := becomes(t, "edited", ready(1))
+	object.Status.Images, object.Status.Phase = new(int32(99)), v1alpha1.RepositoryConflict
+	must(t, cluster.Status().Update(t.Context(), object))
+	becomes(t, "edited", ready(1))
+}
+
 func TestRepository_OlderOneIsInForceUntilItGoes(t *testing.T) {
 	start(t)
 	createImage(t, "twice", "twice/app:1")

@@ -25,6 +25,7 @@ type standing struct {
 	images   []v1alpha1.CachedImage // of the repository, whoever is in force
 	problems []policy.Problem       // why it is not in force
 	heir     bool                   // whether another one comes into force when it goes
+	yields   bool                   // whether it makes room for a person's
 }
 
 func (s *standing) inForce() bool { return len(s.problems) == 0 }

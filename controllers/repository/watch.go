@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,8 +21,8 @@ import (
 
 type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
 
-// onRepository queues a Repository that is new, whose spec changed, that is deleted, or that lost its finalizer, and the others of its
-// name. One that Larder just made is about to have an image, and waits for it.
+// onRepository queues a Repository that is new, whose spec or status changed, that is deleted, or that lost its finalizer, and the others
+// of its name. One that Larder just made is about to have an image, and waits for it.
 func (r *Reconciler) onRepository() handler.Funcs {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
@@ -39,11 +40,14 @@ func (r *Reconciler) onRepository() handler.Funcs {
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			switch {
-			case e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration(): // as with a deletion that waits for finalizers
+			case madeAnew(e), e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration(): // as with a deletion that waits for finalizers
 				q.Add(request(e.ObjectNew.GetName()))
+				r.addNamed(ctx, q, e.ObjectOld, 0)
 				r.addNamed(ctx, q, e.ObjectNew, 0)
 			case !controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.FinalizerImages):
 				q.Add(request(e.ObjectNew.GetName()))
+			case statusChanged(e): // perhaps not by us
+				q.AddAfter(request(e.ObjectNew.GetName()), lull)
 			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { r.addNamed(ctx, q, e.Object, 0) },
@@ -61,12 +65,25 @@ func (r *Reconciler) onCachedImage() handler.Funcs {
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			before, ok := e.ObjectOld.(*v1alpha1.CachedImage)
 			after, isToo := e.ObjectNew.(*v1alpha1.CachedImage)
-			if ok && isToo && !before.Status.LastSuccessfulPull.Equal(after.Status.LastSuccessfulPull) {
+			switch {
+			case madeAnew(e):
+				r.addNamed(ctx, q, e.ObjectOld, lull)
+				r.addNamed(ctx, q, e.ObjectNew, lull)
+			case ok && isToo && !before.Status.LastSuccessfulPull.Equal(after.Status.LastSuccessfulPull):
 				r.addNamed(ctx, q, e.ObjectNew, lull)
 			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { r.addNamed(ctx, q, e.Object, lull) },
 	}
+}
+
+// madeAnew says whether an update tells of two objects that had one name, one after the other: so it is after a watch that broke off.
+func madeAnew(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }
+
+func statusChanged(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.Repository)
+	after, isToo := e.ObjectNew.(*v1alpha1.Repository)
+	return ok && isToo && !equality.Semantic.DeepEqual(before.Status, after.Status)
 }
 
 // addNamed queues the Repositories of the repository that an object is about, except the object itself.
