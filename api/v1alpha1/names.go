@@ -4,7 +4,7 @@ package v1alpha1
 const (
 	// AnnotationRefresh on a CachedImage asks for a check at the origin now, whatever its policy says, each time its value changes.
 	AnnotationRefresh = "larder.dev/refresh"
-	// LabelRepository on a CachedImage that Larder made names the Repository object it belongs to.
+	// LabelRepository on a CachedImage that Larder made names the Repository object it belonged to then.
 	LabelRepository = "larder.dev/repository"
 	// LabelManagedBy tells the objects that Larder made from those that a person wrote.
 	LabelManagedBy = "app.kubernetes.io/managed-by"

@@ -37,17 +37,7 @@ var cluster *kube.Cluster
 
 func TestMain(m *testing.M) {
 	log.SetLogger(log.Log.WithSink(nil))
-	var err error
-	if cluster, err = kube.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "starting a cluster:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := cluster.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping the cluster:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(kube.Main(m, &cluster))
 }
 
 // clock is set by hand.

@@ -82,11 +82,11 @@ func (e *expiry) remove(ctx context.Context, due []types.NamespacedName) error {
 	if err != nil || len(images) == 0 {
 		return err
 	}
-	listed := time.Now()
 	used, err := e.o.used(ctx)
 	if err != nil {
 		return err
 	}
+	listed := time.Now() // its end: however long a list takes, what it was for gets done
 	var errs []error
 	for i := range images {
 		if time.Since(listed) > fresh {

@@ -106,7 +106,7 @@ func (im *image) ended(a *attempt, now time.Time, m mirrored, err error) {
 		im.retryAt = now.Add(backoff(im.tries, false)) // the cache is ending
 	default:
 		f := explain(im.ref, m.Digest != "", err)
-		if im.failure == nil || im.failure.kind != f.kind {
+		if !f.sameAs(im.failure) {
 			im.failure = &f
 		}
 		im.failedAt, im.retryAt = now, now.Add(backoff(im.tries, f.stalled))

@@ -109,10 +109,17 @@ func TestReconcile_AStoreThatFailsIsTold(t *testing.T) {
 	object := r.ready(r.image("app", "app:1"))
 	w.broken.Store(true)
 	r.annotate(object, "touched", "1")
+	before := object.Status
 	object = r.failed(object, v1alpha1.ReasonStorageFailed)
+	if s := object.Status; s.IsCached != nil || s.Digest != before.Digest || !s.LastSync.Equal(before.LastSync) || is(object, "UpToDate") != "True Current" {
+		t.Errorf("what was known of it became %+v", s)
+	}
 	if got := condition(object, "Ready").Message; !strings.Contains(got, "input/output error") {
 		t.Errorf("it says %q", got)
 	}
 	w.broken.Store(false)
-	r.ready(object) // by itself: the error is tried again
+	object = r.ready(object) // by itself: the error is tried again
+	if got := object.Status; !got.LastSuccessfulPull.Equal(before.LastSuccessfulPull) {
+		t.Errorf("last pulled at %v, want %v", got.LastSuccessfulPull, before.LastSuccessfulPull)
+	}
 }

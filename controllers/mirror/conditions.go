@@ -65,14 +65,15 @@ func (p *pass) work() string {
 
 // upToDate is the condition of an image by tag that the origin was asked for; nil where there is none.
 func (r *Reconciler) upToDate(p *pass) *metav1.Condition {
-	if p.ref.Digest != "" || p.stored.CheckedAt.IsZero() {
-		return nil
-	}
 	old := meta.FindStatusCondition(p.previous.Conditions, v1alpha1.ConditionUpToDate)
 	switch {
-	case p.stored.Problem != nil:
+	case p.broken != nil:
+		return old
+	case p.ref.Digest != "" || p.stored.CheckedAt.IsZero():
+		return nil
+	case p.problem != nil:
 		return p.unconfirmed()
-	case !r.remembers(p) && old != nil && old.Reason != v1alpha1.ReasonCurrent && old.Reason != v1alpha1.ReasonMoved:
+	case !p.stored.CheckedAt.After(r.began) && old != nil && old.Reason != v1alpha1.ReasonCurrent && old.Reason != v1alpha1.ReasonMoved:
 		return old // what this process does not know is not for it to change
 	case p.moved():
 		return &metav1.Condition{
@@ -85,7 +86,7 @@ func (r *Reconciler) upToDate(p *pass) *metav1.Condition {
 
 // unconfirmed is the condition while checks fail.
 func (p *pass) unconfirmed() *metav1.Condition {
-	f := p.explained()
+	f := p.problem
 	c := &metav1.Condition{Status: metav1.ConditionUnknown, Reason: f.reason, Message: f.what + "; what is stored is served meanwhile"}
 	switch {
 	case f.reason == v1alpha1.ReasonNotFound:

@@ -61,10 +61,18 @@ func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	}
 	if p.answer != nil {
 		f := explain(p.ref, false, p.answer)
-		warn(eventRefreshFailed, "Check", f.reason+": "+f.message())
+		note := f.message()
+		if p.whole() { // what the advice is for when there is nothing does not help here
+			note = f.what + "; what is stored is served, and another value of the annotation asks again"
+		}
+		warn(eventRefreshFailed, "Check", f.reason+": "+note)
 		return
 	}
-	normal(eventRefreshed, "Check", fmt.Sprintf("checked at the origin %s, as the annotation asked", p.ref.Repository.Host))
+	note := fmt.Sprintf("checked at the origin %s, as the annotation asked", p.ref.Repository.Host)
+	if p.ref.Digest != "" {
+		note = "an image by digest needs no check; what is missing of it is brought in"
+	}
+	normal(eventRefreshed, "Check", note)
 }
 
 // news words a mirror of which no event told yet; empty where there is none.

@@ -17,7 +17,7 @@ import (
 // failure is why an image could not be brought in or checked, in a person's words.
 type failure struct {
 	reason  string // of a condition
-	kind    string // tells failures apart that have one reason; unlike what, it is the same at each retry
+	kind    string // tells failures of one reason apart; unlike what, it is the same at each retry
 	what    string // happened
 	advice  string // what to do about it
 	stalled bool   // it stays so until a person acts
@@ -30,19 +30,24 @@ func (f *failure) message() string {
 	return f.what + ": " + f.advice
 }
 
+// sameAs says whether an earlier failure was the same one, perhaps in other words: then those stand.
+func (f *failure) sameAs(earlier *failure) bool {
+	return earlier != nil && earlier.reason == f.reason && earlier.kind == f.kind
+}
+
 // explain classifies an error of the cache. Part says that the image itself is there, and the error is about something in it.
 func explain(ref imageref.Reference, part bool, err error) failure {
 	origin, failedThere := errors.AsType[*upstream.Error](err)
 	switch {
 	case errors.Is(err, cache.ErrNoPlatform):
 		return failure{
-			reason: v1alpha1.ReasonNoPlatform, what: firstLine(err), stalled: true,
+			reason: v1alpha1.ReasonNoPlatform, kind: firstLine(err), what: firstLine(err), stalled: true,
 			advice: "set platforms in a Repository for " + ref.Repository.String() + ", or delete this object",
 		}
 	case errors.Is(err, store.ErrNoRoom):
 		return failure{
 			reason: v1alpha1.ReasonStorageFailed, kind: "room", what: "the registry's disk is full",
-			advice: "enlarge its volume, or delete CachedImages",
+			advice: "enlarge its volume",
 		}
 	case failedThere:
 		f := explainOrigin(ref, part, origin)
@@ -63,10 +68,10 @@ func explainOrigin(ref imageref.Reference, part bool, e *upstream.Error) failure
 	case upstream.NotFound:
 		f := failure{
 			reason: v1alpha1.ReasonNotFound, stalled: true,
-			what: fmt.Sprintf("the origin %s has no such image", host), advice: "correct the tag or delete this object",
+			what: fmt.Sprintf("the origin %s has no such image", host), advice: "correct the tag in the pods that use it, or delete this object",
 		}
 		if ref.Digest != "" {
-			f.advice = "correct the digest or delete this object"
+			f.advice = "correct the digest in the pods that use it, or delete this object"
 		}
 		if part {
 			f.what, f.advice = fmt.Sprintf("the origin %s lacks a part of the image (%s)", host, cause), "push it again or delete this object"
@@ -106,9 +111,6 @@ func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
-
-// explained is why the last check was not answered.
-func (p *pass) explained() failure { return explain(p.ref, false, p.stored.Problem) }
 
 // saidBefore is the failure that a status tells of: it stands until a mirror of this process has ended otherwise, or got somewhere.
 func saidBefore(s *v1alpha1.CachedImageStatus) *failure {

@@ -12,7 +12,7 @@ func TestReconcile_AWrongTagSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	r := newRig(t).start()
 	object := r.failed(r.image("app", "app:1"), v1alpha1.ReasonNotFound)
-	if got := condition(object, "Ready").Message; got != "the origin reg.example has no such image: correct the tag or delete this object" {
+	if got := condition(object, "Ready").Message; got != "the origin reg.example has no such image: correct the tag in the pods that use it, or delete this object" {
 		t.Errorf("it says %q", got)
 	}
 	if got := is(object, "Stalled"); got != "True NotFound" {
@@ -95,7 +95,9 @@ func TestReconcile_AnOriginThatIsDownDoesNotFailWhatIsStored(t *testing.T) {
 	if got := is(object, "UpToDate"); got != "Unknown OriginFailed" {
 		t.Errorf("UpToDate is %q: %s", got, condition(object, "UpToDate").Message)
 	}
-	r.told(object, "RefreshFailed")
+	if notes := r.told(object, "RefreshFailed"); !strings.Contains(notes, "what is stored is served") {
+		t.Errorf("the event says %q", notes)
+	}
 	r.stop()
 	r.start() // and what it does not know then, it does not change
 	r.origin.Heal()

@@ -38,8 +38,8 @@ type pass struct {
 	failure   *failure
 	mirrored  *mirrored
 	retryAt   time.Time
-	troubled  bool
-	refreshed string // the value of the annotation that was handled last; with its answer
+	problem   *failure // why the last check was not answered
+	refreshed string   // the value of the annotation that was handled last; with its answer
 	answer    error
 }
 
@@ -61,7 +61,10 @@ func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref 
 		return ctrl.Result{}, err
 	}
 	r.tell(p, o, &desired)
-	return ctrl.Result{RequeueAfter: p.next(wait)}, p.broken
+	if p.broken != nil {
+		return ctrl.Result{}, p.broken
+	}
+	return ctrl.Result{RequeueAfter: p.next(wait)}, nil
 }
 
 // write makes the status what it should be. Where the informer is still behind what was written last, it does not write that again.
@@ -106,9 +109,7 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	defer r.memory.mu.Unlock()
 	im := o.image
 	r.refresh(p, o)
-	if p.stored.Problem != nil {
-		im.troubled = true
-	}
+	im.notice(&p.stored)
 	switch {
 	case p.whole() && !p.stored.Untagged && !p.left():
 		im.failure, im.tries, im.retryAt = nil, 0, time.Time{}
@@ -122,7 +123,7 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	if im.attempt != nil {
 		im.attempt.show(p)
 	}
-	p.failure, p.mirrored, p.retryAt, p.troubled = im.failure, im.mirrored, im.due(&p.stored), im.troubled
+	p.failure, p.mirrored, p.retryAt, p.problem = im.failure, im.mirrored, im.due(&p.stored), im.problem
 	p.refreshed, p.answer = o.handled, o.answer
 }
 
@@ -134,6 +135,17 @@ func (a *attempt) show(p *pass) {
 	p.busy, p.shown = true, a.shown
 	if !p.whole() {
 		p.stored = *a.shown.stored
+	}
+}
+
+// notice keeps why checks are not answered: in the words of the first of several alike.
+func (im *image) notice(stored *cache.Image) {
+	if stored.Problem == nil {
+		im.problem = nil
+		return
+	}
+	if f := explain(im.ref, false, stored.Problem); !f.sameAs(im.problem) {
+		im.problem = &f
 	}
 }
 

@@ -49,7 +49,7 @@ type image struct {
 	tries    int       // since the image was last stored whole
 	retryAt  time.Time // no other before
 
-	troubled bool // whether a check failed since the start
+	problem *failure // why the last check was not answered; nil where it was
 }
 
 func newMemory() *memory {

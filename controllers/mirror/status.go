@@ -21,7 +21,7 @@ func (r *Reconciler) describe(p *pass) v1alpha1.CachedImageStatus {
 	s := v1alpha1.CachedImageStatus{
 		Phase: p.phase(), IsCached: new(p.whole()),
 		Digest: p.stored.Digest.String(), UpstreamDigest: p.stored.Upstream.String(),
-		LastSync: stamp(p.stored.CheckedAt), LastSuccessfulPull: p.previous.LastSuccessfulPull,
+		LastSync: stamp(p.stored.CheckedAt), LastSuccessfulPull: p.lastPull(),
 		LastHandledRefresh: p.previous.LastHandledRefresh, ObservedGeneration: p.found.Generation,
 	}
 	if p.stored.Digest != "" && p.stored.Upstream != "" {
@@ -36,12 +36,25 @@ func (r *Reconciler) describe(p *pass) v1alpha1.CachedImageStatus {
 	if p.refreshed != "" {
 		s.LastHandledRefresh = p.refreshed
 	}
-	if m := p.mirrored; m != nil && (m.Loaded > 0 || s.LastSuccessfulPull == nil) {
-		s.LastSuccessfulPull = stamp(m.at)
+	if p.broken != nil { // whether it is stored is not known; what was known of it stands
+		was := &p.previous
+		s.IsCached, s.Digest, s.UpstreamDigest, s.UpToDate, s.Size, s.LastSync = nil, was.Digest, was.UpstreamDigest, was.UpToDate, was.Size, was.LastSync
 	}
 	r.describeOrigin(p, &s)
 	r.setConditions(p, &s)
 	return s
+}
+
+// lastPull is when the image was last brought in whole: by a mirror, else, by pulls or as its tag moved (T5), when that was first seen.
+func (p *pass) lastPull() *metav1.Time {
+	last, before := p.previous.LastSuccessfulPull, p.previous.Digest
+	if m := p.mirrored; m != nil && m.Loaded > 0 && (last == nil || last.Time.Before(m.at.Truncate(time.Second))) {
+		return stamp(m.at)
+	}
+	if p.whole() && !p.busy && (last == nil || before != "" && before != p.stored.Digest.String()) {
+		return stamp(p.now)
+	}
+	return last
 }
 
 // describeOrigin says whether the origin has the image. What the memory lost by a restart stays as it is.
@@ -55,27 +68,20 @@ func (r *Reconciler) describeOrigin(p *pass, s *v1alpha1.CachedImageStatus) {
 		s.LastSeenUpstream = stamp(seen)
 	}
 	switch {
-	case p.problem() == v1alpha1.ReasonNotFound:
+	case p.gone():
 		s.AvailableUpstream = new(false)
-	case !seen.IsZero() && (r.remembers(p) || s.AvailableUpstream == nil):
+	case !seen.IsZero() && (s.AvailableUpstream == nil || p.problem == nil && seen.After(r.began)):
 		s.AvailableUpstream = new(true)
 	}
 }
 
-// problem is the reason why the origin did not confirm the image when it was asked last; empty where it did, or nobody asked.
-func (p *pass) problem() string {
-	switch {
-	case p.stored.Problem != nil:
-		return p.explained().reason
-	case p.failure != nil && p.stored.Digest == "":
-		return p.failure.reason
+// gone says whether the origin answered that it does not have the image.
+func (p *pass) gone() bool {
+	f := p.problem
+	if f == nil && p.stored.Digest == "" {
+		f = p.failure
 	}
-	return ""
-}
-
-// remembers says whether this process knows how the last check ended.
-func (r *Reconciler) remembers(p *pass) bool {
-	return p.stored.Problem != nil || p.troubled || p.stored.CheckedAt.After(r.began)
+	return f != nil && f.reason == v1alpha1.ReasonNotFound
 }
 
 // mirroring says whether the image is shown as being brought in. A retry is once it has got somewhere.

@@ -74,6 +74,22 @@ func TestReconcile_T5_ARevisionThatARestartCutOffIsBroughtIn(t *testing.T) {
 	})
 }
 
+func TestTagChanged_T8_TheStatusFollowsAPeriodicCheck(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).start()
+	r.policy(v1alpha1.RepositorySpec{Name: host + "/app", UpdateInterval: "1m", UpdateMode: v1alpha1.UpdatePeriodic})
+	r.origin.Push(t, "app:1", origin.RandomImage(1, 4<<10))
+	object := r.ready(r.image("app", "app:1"))
+	img := r.origin.Push(t, "app:1", origin.RandomImage(1, 4<<10))
+	r.stop()
+	r.ahead = 2 * time.Minute
+	r.start()
+	r.cache.CheckPeriodic(t.Context())
+	r.eventually(object, "the new revision", func(object *v1alpha1.CachedImage) bool {
+		return object.Status.Digest == img.Digest.String() && object.Status.Phase == v1alpha1.CachedImageReady
+	})
+}
+
 func TestRemove_M4_UntagsUnlessAPodOrAnotherObjectUsesIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t).start()

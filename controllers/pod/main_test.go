@@ -30,19 +30,7 @@ var (
 	scope   = usage.Scope{Proxy: "localhost:7439"}
 )
 
-func TestMain(m *testing.M) {
-	var err error
-	if cluster, err = kube.Start(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := cluster.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(kube.Main(m, &cluster)) }
 
 // process is a controller process, as far as this package goes.
 type process struct {

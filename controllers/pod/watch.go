@@ -47,21 +47,34 @@ func (r *Reconciler) imagesOf(object client.Object) []imageref.Reference {
 	return nil
 }
 
+// onGone calls gone with each object that is no more. After a watch that broke off, one that was made anew under its name is told as an
+// update: the one before is no more.
+func onGone(gone func(context.Context, client.Object, queue)) handlers {
+	return handlers{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
+				gone(ctx, e.ObjectOld, q)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { gone(ctx, e.Object, q) },
+	}
+}
+
 // onCachedImage queues the image of which an object is gone.
 func (r *Reconciler) onCachedImage() handlers {
-	return handlers{DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
-		if image, ok := e.Object.(*v1alpha1.CachedImage); ok {
+	return onGone(func(_ context.Context, object client.Object, q queue) {
+		if image, ok := object.(*v1alpha1.CachedImage); ok {
 			if ref, err := imageref.Parse(image.Spec.SourceImage); err == nil {
 				q.Add(ref)
 			}
 		}
-	}}
+	})
 }
 
 // onRepository queues the images of which pods use one, of the repository whose object is gone.
 func (r *Reconciler) onRepository() handlers {
-	return handlers{DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
-		repository, ok := e.Object.(*v1alpha1.Repository)
+	return onGone(func(ctx context.Context, object client.Object, q queue) {
+		repository, ok := object.(*v1alpha1.Repository)
 		if !ok {
 			return
 		}
@@ -80,5 +93,5 @@ func (r *Reconciler) onRepository() handlers {
 				}
 			}
 		}
-	}}
+	})
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,7 +68,7 @@ func (r *Reconciler) Register(m manager.Manager) error {
 		Watches(&v1alpha1.Repository{}, enqueue(), builder.WithPredicates(changed())).
 		Watches(&v1alpha1.CachedImage{}, enqueue(), builder.WithPredicates(changed())).
 		WatchesRawSource(source.Func(once)). // no object at all is a state too
-		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
+		WithOptions(controller.Options{NeedLeaderElection: new(false)}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("adding the controller of policies: %w", err)

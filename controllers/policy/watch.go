@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"k8s.io/client-go/util/workqueue"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -29,7 +28,10 @@ func enqueue() handler.EventHandler {
 	}
 }
 
-// changed leaves out updates that policies do not depend on, such as those of a status.
+// changed leaves out updates that policies do not depend on, such as those of a status. After a watch that broke off, an object that was
+// made anew under its name is an update too.
 func changed() predicate.Predicate {
-	return predicate.TypedGenerationChangedPredicate[client.Object]{}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
+	}}
 }

@@ -11,9 +11,11 @@ import (
 
 // Check asks the origin for a tag now, whatever its policy says and although checks may be held, and waits for the answer; it joins a
 // check that is running. A tag that moved is brought in as after any check (T5), and of one that is not stored, or was removed, the
-// manifest. An image by digest is never checked (T7): nothing happens. Where the origin did not answer, the error is an *Error.
+// manifest. An image by digest is never checked (T7): only an answer that its origin failed to give (T9) is forgotten, so that the next
+// request asks anew. Where the origin did not answer, the error is an *Error.
 func (c *Cache) Check(ctx context.Context, ref imageref.Reference) error {
 	if ref.Digest != "" {
+		c.forget(missKey{repo: ref.Repository, what: "manifest", name: string(ref.Digest)})
 		return nil
 	}
 	if err := c.checkNow(ctx, tagKey{ref.Repository, ref.Tag}); err != nil {

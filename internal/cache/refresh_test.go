@@ -74,6 +74,29 @@ func TestCheck_T6_AlthoughChecksAreHeld(t *testing.T) {
 	}
 }
 
+func TestCheck_T7_ADigestIsAskedForAnewByTheNextRequest(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	missing := f.origin.Fail(origin.Manifests(), origin.Status(http.StatusNotFound))
+	ref := reference(t, "app@"+img.Digest.String())
+	if _, err := f.Mirror(t.Context(), ref, nil, nil); err == nil {
+		t.Fatal("mirrored what the origin does not have")
+	}
+	missing.Heal()
+	f.origin.Forget()
+	if _, err := f.Mirror(t.Context(), ref, nil, nil); err == nil {
+		t.Fatal("asked again at once (T9)")
+	}
+	f.check(t, "app@"+img.Digest.String())
+	if n := f.origin.Count(origin.Everything()); n > 0 {
+		t.Errorf("the check made %d requests", n)
+	}
+	if _, err := f.Mirror(t.Context(), ref, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheck_T3_ManyShareOne(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

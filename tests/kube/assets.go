@@ -93,11 +93,11 @@ func build(ctx context.Context, source, dir string) error {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer os.RemoveAll(work)
-	flags := "-s -w"
-	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
-		flags += fmt.Sprintf(" -X %[1]s.gitVersion=v%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s", pkg, release, strings.Split(release, ".")[1])
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", flags, "-o", filepath.Join(work, "envbin"), "./envbin")
+	const server, client = "k8s.io/component-base/version.", "k8s.io/client-go/pkg/version."
+	minor := strings.Split(release, ".")[1]
+	flags := []string{"-s", "-w", "-X", server + "gitVersion=v" + release, "-X", server + "gitMajor=1", "-X", server + "gitMinor=" + minor,
+		"-X", client + "gitVersion=v" + release}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", strings.Join(flags, " "), "-o", filepath.Join(work, "envbin"), "./envbin")
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
