@@ -50,7 +50,7 @@ func New(o Options) *Keychain {
 }
 
 // Find returns the credentials to try for a repository, in the order of A3, those with the longest path prefix first within each
-// source; among equals those of the newest pod, which is the one most likely to wait for its image. Where the API server does not
+// source; among equals those of the newest pods, which are most likely to wait for their image. Where the API server does not
 // answer, it returns an error beside what it knows from before.
 func (k *Keychain) Find(ctx context.Context, repo imageref.Repository) ([]authn.AuthConfig, error) {
 	cloud := meanwhile(func() []authn.AuthConfig { return k.cloud.find(ctx, repo.Host) })

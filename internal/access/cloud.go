@@ -14,6 +14,7 @@ const (
 	cloudPatience = 3 * time.Second  // how long a lookup waits for a cloud
 	cloudTimeout  = 15 * time.Second // and how long the question runs on
 	cloudTTL      = 4 * time.Minute  // clouds hand out tokens that hold for five minutes at least
+	cloudOutage   = time.Hour        // how long a token is worth a try that the cloud does not renew
 	cloudRetry    = time.Minute      // outside of its cloud, an identity is asked for in vain, and slowly
 	maxHosts      = 256
 )
@@ -86,7 +87,7 @@ func (c *cloud) ask(ctx context.Context, i identity, host string) login {
 	if err != nil {
 		known, ok := c.known.Peek(host)
 		next = login{until: now.Add(cloudRetry), failed: true}
-		if now.Sub(known.at) < outageLimit {
+		if now.Sub(known.at) < cloudOutage {
 			next.credentials, next.at = known.credentials, known.at
 		}
 		if !ok || !known.failed {

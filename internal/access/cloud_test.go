@@ -78,7 +78,7 @@ func TestCloud_AsksOnceAndHoldsOnThroughAnOutage(t *testing.T) {
 		if *asked != 2 {
 			t.Errorf("asked %d times, want 2", *asked)
 		}
-		time.Sleep(outageLimit)
+		time.Sleep(cloudOutage)
 		if got := find("sky.test"); len(got) != 0 {
 			t.Errorf("got %q long after the cloud gave it", got)
 		}

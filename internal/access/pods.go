@@ -18,7 +18,8 @@ import (
 // copies of one.
 const maxSecrets = 64
 
-// named lists the pull secrets of pods, each once: those of the newest pod first, in the order in which the pod names them.
+// named lists the pull secrets of pods, each once: those of the newest pod first, in the order in which the pod names them, but of each
+// namespace one in turn: nobody's many shall crowd out another's one.
 func (k *Keychain) named(pods []corev1.Pod) []types.NamespacedName {
 	pods = slices.Clone(pods)
 	slices.SortFunc(pods, func(a, b corev1.Pod) int {
@@ -27,17 +28,23 @@ func (k *Keychain) named(pods []corev1.Pod) []types.NamespacedName {
 		}
 		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
 	})
-	var names []types.NamespacedName
-	seen := map[types.NamespacedName]bool{}
+	var rounds [][]types.NamespacedName // the first of each namespace, the second of each, ...
+	seen, count := map[types.NamespacedName]bool{}, map[string]int{}
 	for i := range pods {
 		for _, name := range k.secretsOf(&pods[i]) {
-			if !seen[name] && len(names) < maxSecrets {
-				names = append(names, name)
+			round := count[name.Namespace]
+			if seen[name] || round == maxSecrets {
+				continue
 			}
-			seen[name] = true
+			if round == len(rounds) {
+				rounds = append(rounds, nil)
+			}
+			rounds[round] = append(rounds[round], name)
+			seen[name], count[name.Namespace] = true, round+1
 		}
 	}
-	return names
+	names := slices.Concat(rounds...)
+	return names[:min(len(names), maxSecrets)]
 }
 
 // secretsOf lists the pull secrets of a pod that may be read.

@@ -17,11 +17,10 @@ import (
 )
 
 const (
-	maxKnown    = 4096             // secrets held in memory
-	maxReads    = 8                // secrets read at a time for one lookup
-	secretTTL   = 2 * time.Second  // repositories that share a secret read it once; one that was replaced is noticed at once
-	retryAfter  = 10 * time.Second // when an API server that did not answer is asked again for a secret that is known
-	outageLimit = time.Hour        // how long a secret holds that the API server does not confirm
+	maxKnown   = 4096             // secrets held in memory
+	maxReads   = 8                // secrets read at a time for one lookup
+	secretTTL  = 2 * time.Second  // repositories that share a secret read it once; one that was replaced is noticed at once
+	retryAfter = 10 * time.Second // when an API server that did not answer is asked again for a secret that is known
 )
 
 // secrets reads pull secrets by their names.
@@ -37,7 +36,6 @@ type secrets struct {
 type secret struct {
 	entries []entry
 	problem string    // why it is skipped, or some of it
-	at      time.Time // when the API server said it
 	until   time.Time // when it is to be asked again
 	err     error     // why it could not be asked the last time
 }
@@ -93,8 +91,7 @@ func (s *secrets) get(ctx context.Context, name types.NamespacedName) secret {
 func (s *secrets) ask(ctx context.Context, name types.NamespacedName) secret {
 	var object corev1.Secret
 	err := s.reader.Get(ctx, name, &object)
-	now := s.now()
-	answer := secret{at: now, until: now.Add(secretTTL)}
+	answer := secret{until: s.now().Add(secretTTL)}
 	switch {
 	case err == nil:
 		answer.entries, answer.problem = parse(&object)
@@ -117,11 +114,10 @@ func (s *secrets) ask(ctx context.Context, name types.NamespacedName) secret {
 func (s *secrets) outage(name types.NamespacedName, cause error) secret {
 	err := fmt.Errorf("reading secret %s: %w", name, cause)
 	known, ok := s.known.Peek(name)
-	now := s.now()
-	if !ok || now.Sub(known.at) >= outageLimit {
+	if !ok {
 		return secret{err: err}
 	}
-	known.until, known.err = now.Add(retryAfter), err
+	known.until, known.err = s.now().Add(retryAfter), err
 	s.known.Add(name, known)
 	return known
 }

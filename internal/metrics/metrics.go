@@ -81,3 +81,13 @@ func New(reg prometheus.Registerer) *Metrics {
 		BuildInfo:        gauges("build_info", "The version of this process.", "version"),
 	}
 }
+
+// ForgetOrigin removes what is counted of an origin: which ones there are, clients can make up.
+func (m *Metrics) ForgetOrigin(host string) {
+	of := prometheus.Labels{"host": host}
+	m.OriginBytes.DeletePartialMatch(of)
+	m.OriginRequests.DeletePartialMatch(of)
+	m.OriginDuration.DeletePartialMatch(of)
+	m.DigestMismatches.DeletePartialMatch(of)
+	m.Breaker.DeletePartialMatch(of)
+}

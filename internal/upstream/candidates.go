@@ -24,18 +24,23 @@ type candidates struct {
 
 func newCandidates(findings []*finding) *candidates {
 	s := &candidates{findings: findings}
-	seen := map[string]bool{}
 	for _, f := range findings {
 		for _, c := range f.credentials {
-			if !seen[c.id] {
+			i := slices.IndexFunc(s.list, func(known *credential) bool { return known.id == c.id })
+			switch {
+			case i < 0:
 				s.list = append(s.list, c)
+			case c.mirrors:
+				s.list[i] = c
 			}
-			seen[c.id] = true
 		}
 	}
-	s.list = append(s.list, &credential{id: anonymous, name: anonymous})
+	s.list = append(s.list, &credential{id: anonymous, name: anonymous, mirrors: true})
 	return s
 }
+
+// stranger is anonymous.
+func (s *candidates) stranger() *credential { return s.list[len(s.list)-1] }
 
 // name tells sets of candidates apart. It reveals nothing.
 func (s *candidates) name(secret []byte) string {
@@ -138,7 +143,7 @@ func (s *candidates) shortened(order []*credential) []*credential {
 	}
 	short := slices.Clone(order[:maxCandidates])
 	if !slices.ContainsFunc(short, (*credential).anonymous) {
-		short = append(short, s.list[len(s.list)-1])
+		short = append(short, s.stranger())
 	}
 	return short
 }

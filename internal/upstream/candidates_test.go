@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -177,8 +179,29 @@ func TestCandidates_RotatedSecretWorksAtOnce(t *testing.T) {
 	p.fill("", "one:new")
 	backdate(c, "hub.test")
 	must(t, pull(t, c))
-	if p.found() != 2 {
-		t.Errorf("%d lookups, want 2", p.found())
+	source := c.listed["hub.test"].keychains[0]
+	wait := source.begin(app("hub.test"), credentialTTL)
+	if f := wait(t.Context()); p.found() != 2 || len(f.credentials) != 1 {
+		t.Errorf("%d credentials after %d lookups, want 1 after 2", len(f.credentials), p.found())
+	}
+}
+
+func TestCandidates_OneThatFitsIntoNoRequestHurtsNobody(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]authn.AuthConfig{
+		"A token of two lines":  {RegistryToken: "a\nb"},
+		"A login of two lines":  {Auth: "OnBh\nc3M="},
+		"A password of 100 KiB": {Username: "a", Password: strings.Repeat("x", 100<<10)},
+	} {
+		for how, want := range map[string]func(...testorigin.User) testorigin.Option{"basic": testorigin.WithBasic, "tokens": testorigin.WithTokens} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				o := testorigin.New(t, want(testorigin.User{Name: "good", Password: "good"}))
+				o.Push(t, "team/app:latest", testorigin.RandomImage(1, 4<<10))
+				p := &purse{configs: []authn.AuthConfig{bad, {Username: "good", Password: "good"}}}
+				must(t, pull(t, newClientWith(t, Options{Registries: []Registry{at("hub.test", o.URL())}, Credentials: p})))
+			})
+		}
 	}
 }
 
@@ -300,6 +323,8 @@ func TestCandidates_WhatAnAnswerMeans(t *testing.T) {
 		{"429 to one credential", map[string]int{"a": 429, "b": 200}, []string{"a", "b"}, []string{"a", "b"}, ""},
 		{"429 is not evaded anonymously", map[string]int{"a": 429, "": 200}, []string{"a"}, []string{"a"}, RateLimited},
 		{"429 outweighs the rest", map[string]int{"a": 429, "b": 403, "c": 404}, []string{"a", "b", "c"}, []string{"a", "b", "c"}, RateLimited},
+		{"400 may be the credential's fault", map[string]int{"a": 400, "b": 431, "c": 200}, []string{"a", "b", "c"}, []string{"a", "b", "c"}, ""},
+		{"400 to a stranger ends it", map[string]int{"": 400}, nil, []string{""}, Invalid},
 		{"5xx ends it", map[string]int{"a": 503, "b": 200}, []string{"a", "b"}, []string{"a"}, Unreachable},
 		{"Anonymous last", map[string]int{"a": 401, "": 200}, []string{"a"}, []string{"a", ""}, ""},
 	} {
@@ -388,6 +413,67 @@ func TestCandidates_MirrorThatDeniesEverybody(t *testing.T) {
 		if diff := cmp.Diff(want, calls()); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+func TestCandidates_MirrorsAreShownTheOperatorsAlone(t *testing.T) {
+	t.Parallel()
+	mirror := testorigin.New(t, testorigin.WithBasic(testorigin.User{Name: "nobody", Password: "p"}))
+	o := testorigin.New(t, testorigin.WithTokens(testorigin.User{Name: "pod", Password: "p"}))
+	o.Push(t, "team/app:latest", testorigin.RandomImage(1, 4<<10))
+	lines := &[]string{}
+	log := funcr.New(func(_, line string) { *lines = append(*lines, line) }, funcr.Options{})
+	entry := at("hub.test", mirror.URL(), o.URL())
+	entry.CredentialsFile = writeFile(t, `{"auths":{"hub.test":{"username":"file","password":"p"}}}`)
+	p := &purse{}
+	p.fill("", "pod:p")
+	c := newClientWith(t, Options{Registries: []Registry{entry}, Credentials: p, Log: log})
+	for range 3 {
+		must(t, pull(t, c))
+	}
+	for _, r := range mirror.Requests(testorigin.Everything()) {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("the mirror was shown %s", r.Header.Get("Authorization"))
+		}
+	}
+	if len(*lines) > 0 {
+		t.Errorf("a mirror that was asked anonymously is told of as a refusal: %q", *lines)
+	}
+	p.fill("other", "pod:wrong")
+	_ = wantError(t, pull(t, c), Denied)
+	var users []string
+	for _, r := range mirror.Requests(testorigin.Everything().By(http.MethodHead)) {
+		user, _, _ := (&http.Request{Header: r.Header}).BasicAuth()
+		users = append(users, user)
+	}
+	if last := users[len(users)-1]; last != "file" || slices.Contains(users, "pod") {
+		t.Errorf("the mirror was asked by %q, want the file's user at last", users)
+	}
+}
+
+func TestCandidates_AMirrorsYesProvesNothingOfTheOrigin(t *testing.T) {
+	t.Parallel()
+	c, p, calls := hiding(t, map[string]int{"a": 404, "b": 200})
+	up := atomic.Bool{}
+	up.Store(true)
+	mirror := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if up.Load() {
+			serveManifest(w, r)
+		} else {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	base := c.listed["hub.test"].endpoints[0].base
+	both := newClientWith(t, Options{Registries: []Registry{at("hub.test", mirror.URL, base.String())}, Credentials: p})
+	p.fill("", "a", "b")
+	must(t, pull(t, both))
+	if got := calls(); len(got) != 0 {
+		t.Errorf("the origin was asked by %q although the mirror had it", got)
+	}
+	up.Store(false)
+	must(t, pull(t, both))
+	if diff := cmp.Diff([]string{"a", "b"}, calls()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -1,15 +1,18 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/larder-dev/larder/internal/imageref"
@@ -153,6 +156,44 @@ func TestCredentials_HelperThatHangsHoldsNobody(t *testing.T) {
 		synctest.Wait()
 		if got := ask(t, k, "reg.test"); got.config.Username != "late" {
 			t.Errorf("got %+v once the helper answered", got)
+		}
+	})
+}
+
+// hanging is a source that answers once, and never again.
+type hanging struct{ answered atomic.Bool }
+
+func (h *hanging) Find(ctx context.Context, _ imageref.Repository) ([]authn.AuthConfig, error) {
+	if h.answered.Swap(true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return []authn.AuthConfig{{Username: "known", Password: "p"}}, nil
+}
+
+func (*hanging) Stamp(imageref.Repository) string { return "" }
+
+func TestCredentials_OfASourceThatHangsAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var said atomic.Int32
+		log := funcr.New(func(string, string) { said.Add(1) }, funcr.Options{})
+		k := newKeychain(&hanging{}, []byte("secret"), log)
+		ask(t, k, "reg.test")
+		for range 100 {
+			time.Sleep(credentialTTL / 10)
+			started := time.Now()
+			if got := ask(t, k, "reg.test"); got.config.Username != "known" || time.Since(started) != 0 {
+				t.Fatalf("got %q after %s, want what is known at once", got.config.Username, time.Since(started))
+			}
+		}
+		if n := said.Load(); n != 1 {
+			t.Errorf("it said %d times that lookups fail, want once", n)
+		}
+		time.Sleep(2 * staleLimit)
+		started := time.Now()
+		if ask(t, k, "reg.test"); time.Since(started) != lookupTimeout {
+			t.Errorf("what was found hours ago is taken after %s, want a lookup first", time.Since(started))
 		}
 	})
 }

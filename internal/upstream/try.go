@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/larder-dev/larder/internal/imageref"
@@ -10,9 +11,10 @@ import (
 
 // try runs op at the origin's endpoints, with one credential after the other, until it succeeds.
 //
-// With each credential the endpoints are asked in turn; the error is that of the endpoint that is configured last: a mirror's word does
-// not count against the origin's own. An endpoint is asked with the next credential where it
-//   - denied the last one, or its token service did: a public image does not fail because a pull secret is wrong;
+// With each credential the endpoints are asked in turn. The one that is configured last is the origin itself, those before it are its
+// mirrors. The error is the origin's: a mirror's word does not count against it. Mirrors are not shown what is for the origin alone, and
+// are asked anonymously in its place. An endpoint is asked with the next credential where it
+//   - denied the last one, or could not read it, or its token service did: a public image does not fail because a pull secret is wrong;
 //   - answered 429, for origins count by credential; but then with no stranger's: that is no way out of a limit;
 //   - answered 404 to a credential that has not worked there yet, or to none: registries hide private repositories behind it. A stranger
 //     sees no more than a credential that was not denied, and is not tried after it.
@@ -28,9 +30,9 @@ func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op fun
 	t := newTrial(c, o, repo)
 	for {
 		set := o.find(ctx, repo, t.maxAge)
-		v, credential := pass(ctx, t, set, op)
-		if credential != nil {
-			t.succeeded(set, credential)
+		v, ok := pass(ctx, t, set, op)
+		if ok {
+			t.succeeded(set)
 			return v, nil
 		}
 		last := t.last()
@@ -49,38 +51,40 @@ func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op fun
 	}
 }
 
-// pass tries the candidates that were not tried yet. It returns the one that worked, or nil.
-func pass[T any](ctx context.Context, t *trial, set *candidates, op func(context.Context, *attempt) (T, error)) (T, *credential) {
+// pass tries the candidates that were not tried yet, until one works.
+func pass[T any](ctx context.Context, t *trial, set *candidates, op func(context.Context, *attempt) (T, error)) (T, bool) {
 	var none T
 	order, proven := t.client.order(t.repo, set)
 	t.proven = proven
 	for _, credential := range order {
-		if t.tried[credential.id] {
-			continue
-		}
 		for n, door := range t.doors {
-			if door.closed || door.noStranger && credential.anonymous() {
+			shown := door.shown(credential, set)
+			if door.closed || door.noStranger && shown.anonymous() || door.asked[shown.id] {
 				continue
 			}
-			a := &attempt{client: t.client, origin: t.origin, endpoint: door.endpoint, repo: t.repo, credential: credential}
+			a := &attempt{client: t.client, origin: t.origin, endpoint: door.endpoint, repo: t.repo, credential: shown}
 			if n < len(t.doors)-1 {
 				a.patience = patienceForOne
 			}
-			t.tried[credential.id] = true
+			door.asked[shown.id] = true
+			if shown == credential {
+				t.tried[shown.id] = true
+			}
 			v, err := op(ctx, a)
 			if err == nil {
 				a.note(ctx, nil)
-				return v, credential
+				t.works = shown
+				return v, true
 			}
 			e := a.explain(err)
 			a.note(ctx, e)
-			t.judge(door, credential, e)
+			t.judge(door, shown, e)
 			if ctx.Err() != nil {
-				return none, nil
+				return none, false
 			}
 		}
 	}
-	return none, nil
+	return none, false
 }
 
 // trial is one operation, tried with several credentials at several endpoints.
@@ -91,13 +95,16 @@ type trial struct {
 	doors  []*door // in the order in which they are asked
 	maxAge time.Duration
 	proven *credential     // has worked for this repository before
-	tried  map[string]bool // ids of credentials
+	works  *credential     // what worked now
+	tried  map[string]bool // ids of credentials; without anonymous where it stood in for one
 }
 
 // door is an endpoint, and what it said.
 type door struct {
 	endpoint   *endpoint
 	index      int // as configured
+	mirror     bool
+	asked      map[string]bool // with which credentials, by their ids
 	closed     bool
 	noStranger bool // not to be asked anonymously any more
 	failure    *Error
@@ -107,9 +114,17 @@ type door struct {
 func newTrial(c *Client, o *origin, repo imageref.Repository) *trial {
 	t := &trial{client: c, origin: o, repo: repo, maxAge: credentialTTL, tried: map[string]bool{}}
 	for _, i := range o.order(time.Now()) {
-		t.doors = append(t.doors, &door{endpoint: o.endpoints[i], index: i})
+		t.doors = append(t.doors, &door{endpoint: o.endpoints[i], index: i, mirror: i < len(o.endpoints)-1, asked: map[string]bool{}})
 	}
 	return t
+}
+
+// shown is the credential that a door is shown in the turn of one.
+func (d *door) shown(c *credential, set *candidates) *credential {
+	if d.mirror && !c.mirrors {
+		return set.stranger()
+	}
+	return c
 }
 
 // How telling a failure is: the heaviest of an endpoint is its last word, the first among equals.
@@ -128,7 +143,7 @@ func (t *trial) judge(d *door, c *credential, e *Error) {
 	stranger := c.anonymous()
 	switch {
 	case e.elsewhere: // the word of a host that was given no credential
-	case e.Reason == Denied, e.ofToken:
+	case e.Reason == Denied, e.ofToken, !stranger && badRequest(e):
 		weight = denied
 		if stranger {
 			weight = deniedToStrangers
@@ -136,7 +151,7 @@ func (t *trial) judge(d *door, c *credential, e *Error) {
 	case e.Reason == RateLimited:
 		weight = rateLimited
 		d.noStranger = true
-		if stranger {
+		if stranger && c == t.proven {
 			t.client.accepted.Remove(t.repo) // the credentials go first again
 		}
 	case e.Reason == NotFound && stranger:
@@ -152,6 +167,11 @@ func (t *trial) judge(d *door, c *credential, e *Error) {
 	if weight > d.weight {
 		d.failure, d.weight = e, weight
 	}
+}
+
+// badRequest says whether it may be the credential that the origin could not read.
+func badRequest(e *Error) bool {
+	return e.Status == http.StatusBadRequest || e.Status == http.StatusRequestHeaderFieldsTooLarge
 }
 
 // last returns the endpoint whose word counts: of those that were asked, the one that is configured last.
@@ -179,10 +199,13 @@ func (t *trial) failure(d *door) *Error {
 }
 
 // succeeded remembers what worked, and tells the log where it is not what should have.
-func (t *trial) succeeded(set *candidates, works *credential) {
+func (t *trial) succeeded(set *candidates) {
+	if !t.tried[t.works.id] {
+		return // a mirror needed none
+	}
 	if refused := len(t.tried) - 1; refused > 0 {
 		t.client.log.Info("a credential was refused, another one works", "repository", t.repo.String(), "refused", refused,
-			"credential", works.name)
+			"credential", t.works.name)
 	}
-	t.client.accept(t.repo, set, works)
+	t.client.accept(t.repo, set, t.works)
 }

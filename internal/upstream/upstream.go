@@ -24,7 +24,7 @@ import (
 
 const (
 	maxSessions = 4096 // each holds a token: a few KiB
-	maxUnlisted = 1024 // origins that no option lists; forgetting one forgets its tokens
+	maxUnlisted = 1024 // origins that no option lists; forgetting one forgets its tokens and its metrics
 )
 
 // Registry says how to reach one origin.
@@ -86,7 +86,7 @@ func New(o Options) (*Client, error) {
 	if c.self == nil {
 		c.self = func() []string { return nil }
 	}
-	c.unlisted, _ = lru.New[string, *origin](maxUnlisted) // fails only on a size below 1
+	c.unlisted, _ = lru.NewWithEvict(maxUnlisted, func(host string, _ *origin) { c.metrics.ForgetOrigin(host) }) // fails only on a size below 1
 	c.sessions, _ = lru.New[sessionKey, *session](maxSessions)
 	c.accepted, _ = lru.New[imageref.Repository, accepted](maxAccepted)
 	c.keychain = newKeychain(inFile{dockerConfig{}}, c.secret, c.log)
