@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -15,51 +16,51 @@ type field struct {
 	unchanged bool // by this update
 }
 
-// fieldsOf lists the places that a request is about. An update may not change volumes.
+// volumePrefix sets volumes apart: no container's name has a slash.
+const volumePrefix = "volume/"
+
+// fieldsOf lists the places that a request is about. No update may change a volume.
 func fieldsOf(req Request) []field {
-	var fields []field
-	add := func(kind string, i int, c *corev1.Container) {
-		fields = append(fields, field{name: c.Name, path: fmt.Sprintf("/spec/%s/%d/image", kind, i), image: c.Image, policy: c.ImagePullPolicy})
+	fields := imagesOf(req.Pod, req.Ephemeral)
+	if req.Old == nil {
+		return fields
 	}
-	spec := &req.Pod.Spec
-	for i := range spec.InitContainers {
-		add("initContainers", i, &spec.InitContainers[i])
+	before := map[string]string{}
+	for _, f := range imagesOf(req.Old, req.Ephemeral) {
+		before[f.name] = f.image
 	}
-	for i := range spec.Containers {
-		add("containers", i, &spec.Containers[i])
-	}
-	for i := range spec.EphemeralContainers {
-		c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
-		add("ephemeralContainers", i, &c)
-	}
-	for i := range spec.Volumes {
-		if source := spec.Volumes[i].Image; source != nil {
-			fields = append(fields, field{name: volumeName(spec.Volumes[i].Name), path: fmt.Sprintf("/spec/volumes/%d/image/reference", i),
-				image: source.Reference, policy: source.PullPolicy})
-		}
-	}
-	if req.Old != nil {
-		before := imagesByName(req.Old)
-		for i, f := range fields {
-			image, known := before[f.name]
-			fields[i].unchanged = known && image == f.image || isVolume(f.name)
-		}
+	for i, f := range fields {
+		image, known := before[f.name]
+		fields[i].unchanged = known && image == f.image || strings.HasPrefix(f.name, volumePrefix)
 	}
 	return fields
 }
 
-const volumePrefix = "volume/" // no container's name has a slash
-
-func volumeName(name string) string { return volumePrefix + name }
-
-func isVolume(name string) bool {
-	return len(name) > len(volumePrefix) && name[:len(volumePrefix)] == volumePrefix
-}
-
-func imagesByName(pod *corev1.Pod) map[string]string {
-	images := map[string]string{}
-	for _, f := range fieldsOf(Request{Pod: pod}) {
-		images[f.name] = f.image
+// imagesOf lists all images of a pod, or those of its ephemeral containers.
+func imagesOf(pod *corev1.Pod, ephemeral bool) []field {
+	var fields []field
+	add := func(kind string, i int, name, image string, policy corev1.PullPolicy) {
+		fields = append(fields, field{name: name, path: fmt.Sprintf("/spec/%s/%d/image", kind, i), image: image, policy: policy})
 	}
-	return images
+	if !ephemeral {
+		for i, c := range pod.Spec.InitContainers {
+			add("initContainers", i, c.Name, c.Image, c.ImagePullPolicy)
+		}
+		for i, c := range pod.Spec.Containers {
+			add("containers", i, c.Name, c.Image, c.ImagePullPolicy)
+		}
+	}
+	for i, c := range pod.Spec.EphemeralContainers {
+		add("ephemeralContainers", i, c.Name, c.Image, c.ImagePullPolicy)
+	}
+	if ephemeral {
+		return fields
+	}
+	for i, v := range pod.Spec.Volumes {
+		if v.Image != nil {
+			add("volumes", i, volumePrefix+v.Name, v.Image.Reference, v.Image.PullPolicy)
+			fields[len(fields)-1].path = fmt.Sprintf("/spec/volumes/%d/image/reference", i)
+		}
+	}
+	return fields
 }

@@ -3,6 +3,9 @@
 package rewrite
 
 import (
+	"cmp"
+	"slices"
+
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -18,17 +21,17 @@ const (
 
 // Request is a pod that is about to be created or updated.
 type Request struct {
-	Pod             *corev1.Pod       // with the API server's defaults
+	Pod             *corev1.Pod       // an unset pull policy is what the API server would make of it
 	Old             *corev1.Pod       // nil: the pod is created
-	Ephemeral       bool              // the request is for pods/ephemeralcontainers, where changes of annotations are dropped
+	Ephemeral       bool              // the request is for pods/ephemeralcontainers, where all other changes are dropped
 	Namespace       string            // the request's: a pod that is created may not say its own
 	NamespaceLabels map[string]string // nil where they are not known
 }
 
-// Decision is what becomes of a request.
+// Decision is what becomes of a request. Of an update that changes no image it is empty.
 type Decision struct {
 	Patches []jsonpatch.Operation // none: the pod stays as it is
-	Pod     Reason                // why the whole pod is left alone; empty: each image has its own verdict
+	Pod     Reason                // why the whole pod is left alone, with all its images; empty: each image has its own verdict
 	Images  []Verdict             // in the order of the pod's fields; of an update those that it changed
 }
 
@@ -41,34 +44,40 @@ type Verdict struct {
 	Reason    Reason // why it is left alone; empty where it is rewritten
 }
 
-// Decide says what becomes of a request. Applied to its own result it changes nothing.
+// Decide says what becomes of a request. Applied to its own result it changes nothing. It never makes an API server refuse a pod that
+// it would have taken.
 func (r *Rules) Decide(req Request) Decision {
-	if reason := r.leavesPod(req); reason != "" {
-		return Decision{Pod: reason, Patches: annotate(req, nil, map[string]Reason{wholePod: reason})}
+	fields := fieldsOf(req)
+	if req.Old != nil && !slices.ContainsFunc(fields, func(f field) bool { return !f.unchanged }) {
+		return Decision{}
 	}
-	var d Decision
-	originals, left := map[string]string{}, map[string]Reason{}
-	changed := req.Old == nil
-	for _, f := range fieldsOf(req) {
+	d := Decision{Pod: r.leavesPod(req)}
+	n := notesOf(r.Proxy, req)
+	for _, f := range fields {
 		if f.unchanged {
-			r.remember(originals, req.Pod, f)
+			n.keep(f)
+			n.expect(f, f.image)
 			continue
 		}
-		changed = true
-		v := r.judge(req.Pod, f)
-		d.Images = append(d.Images, v)
-		switch {
-		case v.Rewritten == "" && v.Reason == AlreadyRewritten:
-			r.remember(originals, req.Pod, f)
-		case v.Rewritten == "":
-			left[f.name] = v.Reason
-		default:
-			originals[f.name] = r.original(req.Pod, f)
-			d.Patches = append(d.Patches, jsonpatch.NewOperation("replace", f.path, v.Rewritten))
+		v := Verdict{Container: f.name, Path: f.path, Image: f.image, Reason: d.Pod}
+		original := f.image
+		if d.Pod == "" {
+			v.Rewritten, original, v.Reason = r.judge(n, f)
 		}
+		d.Images = append(d.Images, v)
+		n.expect(f, cmp.Or(v.Rewritten, f.image))
+		if v.Rewritten == "" {
+			n.leave(f, v.Reason)
+			continue
+		}
+		n.originals[f.name] = original
+		d.Patches = append(d.Patches, jsonpatch.NewOperation("replace", f.path, v.Rewritten))
 	}
-	if changed {
-		d.Patches = append(d.Patches, annotate(req, originals, left)...)
+	if d.Pod != "" {
+		n.left = map[string]Reason{wholePod: d.Pod}
+	}
+	if d.Pod != MirrorPod && d.Pod != TooLarge && !req.Ephemeral {
+		d.Patches = append(d.Patches, n.patches(req.Pod.Annotations)...)
 	}
 	return d
 }

@@ -1,7 +1,7 @@
 package rewrite
 
 import (
-	"net/netip"
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,46 +12,53 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
-// Rules say which images are rewritten, and to what.
+// Rules say which images are rewritten, and to what. NewRules makes them of a configuration.
 type Rules struct {
 	Proxy                string              // host:port of the node's proxy: "localhost:7439"
 	RewriteAlways        bool                // also images whose pull policy is Always
 	IgnoredImages        []*regexp.Regexp    // unanchored, on the full reference; one match is enough
 	AcceptedImages       []*regexp.Regexp    // the same; none: every image
 	IgnoredNamespaces    []string            // by name
-	NoProxyNodeSelectors []map[string]string // a pod whose node selector has all labels of one goes where no proxy runs
+	NoProxyNodeSelectors []map[string]string // a pod that asks for nodes with all labels of one goes where no proxy runs
 	ComparingOwners      []string            // "Cluster.postgresql.cnpg.io": kind and group of owners that compare images
 	// Unavailable says whether Larder is known to be unable to serve an image; nil: never. It is quick.
 	Unavailable func(imageref.Reference) bool
 }
 
-// policyLabels opt a pod, or a namespace, out where their value is policyIgnore.
-var policyLabels = []string{
+// PolicyLabels opt a pod, or a namespace, out where the value of one is PolicyIgnore.
+var PolicyLabels = []string{
 	"larder.dev/image-caching-policy",
 	"image-caching-policy",
 	"kube-image-keeper.enix.io/image-caching-policy",
 }
 
-const policyIgnore = "ignore"
+// PolicyIgnore is the value of PolicyLabels that opts out.
+const PolicyIgnore = "ignore"
 
 // OptedOut says whether labels ask to leave a pod, or a namespace, alone.
 func OptedOut(labels map[string]string) bool {
-	return slices.ContainsFunc(policyLabels, func(key string) bool { return labels[key] == policyIgnore })
+	return slices.ContainsFunc(PolicyLabels, func(key string) bool { return labels[key] == PolicyIgnore })
 }
+
+// maxPod is the size in bytes up to which a pod surely has room for what a decision adds: etcd takes 1.5 MiB.
+const maxPod = 1 << 20
 
 // leavesPod says why a whole pod is left alone; empty where it is not.
 func (r *Rules) leavesPod(req Request) Reason {
 	pod := req.Pod
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	switch {
-	case pod.Annotations[corev1.MirrorPodAnnotationKey] != "":
+	case mirror:
 		return MirrorPod
+	case pod.Size() > maxPod:
+		return TooLarge
 	case OptedOut(pod.Labels):
 		return OptOutPod
 	case OptedOut(req.NamespaceLabels):
 		return OptOutNamespace
 	case slices.Contains(r.IgnoredNamespaces, req.Namespace):
 		return IgnoredNamespace
-	case isWindows(pod):
+	case onWindows(pod):
 		return WindowsPod
 	case slices.ContainsFunc(r.NoProxyNodeSelectors, func(labels map[string]string) bool { return selects(pod, labels) }):
 		return NoProxyOnNode
@@ -61,69 +68,53 @@ func (r *Rules) leavesPod(req Request) Reason {
 	return ""
 }
 
-func isWindows(pod *corev1.Pod) bool {
-	return pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows || pod.Spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows)
-}
-
-// selects says whether a pod's node selector has all of the labels.
-func selects(pod *corev1.Pod, labels map[string]string) bool {
-	for key, value := range labels {
-		if have, ok := pod.Spec.NodeSelector[key]; !ok || have != value {
-			return false
-		}
-	}
-	return len(labels) > 0
-}
-
 func (r *Rules) compares(owner metav1.OwnerReference) bool {
 	group, _, _ := strings.Cut(owner.APIVersion, "/")
 	return slices.Contains(r.ComparingOwners, owner.Kind+"."+group)
 }
 
-// maxName is the longest name of a repository that container runtimes accept.
+// maxName is the longest name, host included, that every container runtime accepts.
 const maxName = 255
 
-// judge says what becomes of one image.
-func (r *Rules) judge(pod *corev1.Pod, f field) Verdict {
-	v := Verdict{Container: f.name, Path: f.path, Image: f.image}
+// judge says what one image becomes and what it was before anybody rewrote it, or why it is left alone.
+func (r *Rules) judge(n *notes, f field) (rewritten, original string, reason Reason) {
 	if f.image == "" {
-		v.Reason = Empty
-		return v
+		return "", "", Empty
 	}
 	if _, ok := imageref.Invert(r.Proxy, f.image); ok {
-		v.Reason = AlreadyRewritten
-		return v
+		return "", "", AlreadyRewritten
 	}
 	ref, err := imageref.Parse(f.image)
-	if err != nil {
-		v.Reason = InvalidImage
-		return v
+	if err != nil || isID(f.image) {
+		return "", "", InvalidImage
 	}
-	if former, ok := formerly(pod, f, ref); ok {
-		ref = former
+	original = f.image
+	if noted := n.original(f); noted != "" { // behind the proxy of another configuration
+		original = noted
+		ref, _ = imageref.Parse(noted) // it can: n.original did
 	}
-	if v.Reason = r.leaves(f, ref); v.Reason == "" {
-		v.Rewritten = ref.Rewrite(r.Proxy)
+	if reason = r.leaves(f.policy, ref); reason != "" {
+		return "", "", reason
 	}
-	return v
+	return ref.Rewrite(r.Proxy), original, ""
 }
 
 // leaves says why an image is left alone; empty where it is not.
-func (r *Rules) leaves(f field, ref imageref.Reference) Reason {
+func (r *Rules) leaves(policy corev1.PullPolicy, ref imageref.Reference) Reason {
 	full := ref.String()
 	matches := func(filter *regexp.Regexp) bool { return filter.MatchString(full) }
-	switch {
-	case f.policy == corev1.PullNever:
+	switch policy = cmp.Or(policy, defaultPolicy(ref)); {
+	case policy == corev1.PullNever:
 		return PullPolicyNever
-	case f.policy == corev1.PullAlways && !r.RewriteAlways:
+	case policy == corev1.PullAlways && !r.RewriteAlways:
 		return PullPolicyAlways
-	case onLoopback(ref.Repository.Host):
+	case onNode(ref.Repository.Host):
 		return LocalRegistry
 	case slices.ContainsFunc(r.IgnoredImages, matches):
 		return IgnoredImage
 	case len(r.AcceptedImages) > 0 && !slices.ContainsFunc(r.AcceptedImages, matches):
 		return NotAcceptedImage
-	case len(ref.Repository.Encode()) > maxName:
+	case len(r.Proxy+"/"+ref.Repository.Encode()) > maxName:
 		return TooLong
 	case r.Unavailable != nil && r.Unavailable(ref):
 		return Unavailable
@@ -131,12 +122,16 @@ func (r *Rules) leaves(f field, ref imageref.Reference) Reason {
 	return ""
 }
 
-// onLoopback says whether a registry is on the node itself.
-func onLoopback(host string) bool {
-	name := host
-	if at := strings.LastIndexByte(host, ':'); at > strings.LastIndexByte(host, ']') {
-		name = host[:at]
+// defaultPolicy is what the API server sets where a pod sets none.
+func defaultPolicy(ref imageref.Reference) corev1.PullPolicy {
+	if ref.Tag == "latest" {
+		return corev1.PullAlways
 	}
-	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && addr.IsLoopback()
+	return corev1.PullIfNotPresent
+}
+
+// isID says whether an image is named by its ID, which a runtime finds on its node and in no registry.
+func isID(image string) bool {
+	_, err := imageref.ParseDigest(image)
+	return err == nil
 }

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-func checkAddress(flag, address string) error {
+// CheckAddress says what is wrong with the address to listen on that a flag names.
+func CheckAddress(flag, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(cmp.Or(port, "none"), 10, 16)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/larder-dev/larder/internal/strictyaml"
 )
 
@@ -28,6 +29,7 @@ type config struct {
 	UpdateInterval v1alpha1.Interval         `json:"updateInterval"`
 	UpdateFilters  []string                  `json:"updateFilters"`
 	ExpiryDelay    v1alpha1.Interval         `json:"expiryDelay"`
+	Webhook        rewrite.Config            `json:"webhook"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.

@@ -26,11 +26,11 @@ func BindMetrics(flags *pflag.FlagSet, address *string, host string) {
 // Check says what is wrong with the flags.
 func (f *ListenFlags) Check() error {
 	return errors.Join(
-		checkAddress(flagListen, f.Listen),
+		CheckAddress(flagListen, f.Listen),
 		CheckMetrics(f.MetricsListen),
 		checkApart(f.Listen, f.MetricsListen),
 	)
 }
 
 // CheckMetrics says what is wrong with the address of metrics and probes.
-func CheckMetrics(address string) error { return checkAddress(flagMetricsListen, address) }
+func CheckMetrics(address string) error { return CheckAddress(flagMetricsListen, address) }
