@@ -76,9 +76,9 @@ func NewRegistry(t testing.TB, o *origin.Origin, flags ...string) *Larder {
 	return l
 }
 
-// NewController is for larder controller, with flags. The process is not started yet; it has no Addr.
+// NewController is for larder controller, with flags. The process is not started yet; it has no Addr. A flag may switch its webhook on.
 func NewController(t testing.TB, flags ...string) *Larder {
-	return bare(t, append([]string{"controller"}, flags...)...)
+	return bare(t, append([]string{"controller", "--webhook=false", "--webhook-listen", "127.0.0.1:0"}, flags...)...)
 }
 
 func (l *Larder) configure(t testing.TB, o *origin.Origin, config ...string) {
