@@ -3,7 +3,6 @@ package admin
 
 import (
 	"net/http"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,17 +19,17 @@ func NewRegistry() *prometheus.Registry {
 	return registry
 }
 
-// Handler answers on the address for metrics and probes: alive as soon as it answers, ready while ready is set.
-func Handler(metrics prometheus.Gatherer, ready *atomic.Bool) http.Handler {
+// Handler answers on the address for metrics and probes: alive as soon as it answers, ready while ready returns nil; else with its error.
+func Handler(metrics prometheus.Gatherer, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if ready.Load() {
-			say(w, http.StatusOK, "ok\n")
+		if err := ready(); err != nil {
+			say(w, http.StatusServiceUnavailable, err.Error()+"\n")
 			return
 		}
-		say(w, http.StatusServiceUnavailable, "not listening\n")
+		say(w, http.StatusOK, "ok\n")
 	})
 	return mux
 }

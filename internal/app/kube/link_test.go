@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -62,12 +63,19 @@ func TestAddress(t *testing.T) {
 func TestQuiet_LeavesReconcilesAndErrorsAlone(t *testing.T) {
 	t.Parallel()
 	var lines []string
-	log := quiet(funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
+	ctx, end := context.WithCancel(t.Context())
+	log := quiet(ctx, funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
 	log.Info("Starting workers")
 	log.WithName("mirror").WithValues("controller", "mirror").Info("Starting EventSource")
 	log.WithValues("controller", "mirror").WithValues(reconcileID, "1").WithName("x").Info("deleted")
 	log.Error(errors.New("broken"), "Reconciler error")
 	if said := strings.Join(lines, "\n"); len(lines) != 2 || !strings.Contains(said, "deleted") || !strings.Contains(said, "broken") {
 		t.Errorf("it said:\n%s\nwant what the reconcile said and the error", said)
+	}
+	end()
+	loud := quiet(ctx, funcr.New(func(string, string) {}, funcr.Options{Verbosity: 10}))
+	loud.Error(nil, "of no error at all") // klog may
+	if log.WithName("x").Error(errors.New("not synced"), "because of the end"); len(lines) != 2 {
+		t.Errorf("after the end it said %s, want no error", lines[2])
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/larder-dev/larder/internal/usage"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +25,8 @@ const (
 	patience = 10 * 365 * 24 * time.Hour
 	// stop is how long reconciles that run may go on at the end.
 	stop = 10 * time.Second
+	// stopCache is how long what watches the API server may go on.
+	stopCache = 500 * time.Millisecond
 )
 
 // Options configure a manager.
@@ -35,6 +36,8 @@ type Options struct {
 
 	// Lease is the name, in a namespace, of what only a leader holds; empty: there is no leader.
 	Lease, Namespace string
+
+	Objects map[client.Object]cache.ByObject // of which kinds the cache keeps some only; none: what is watched is kept whole
 }
 
 // NewManager returns a manager that serves neither metrics nor probes, and asks the API server nothing before it is started. It waits for
@@ -44,14 +47,14 @@ func NewManager(ctx context.Context, o Options) (manager.Manager, error) {
 	m, err := ctrl.NewManager(o.Config, manager.Options{
 		Scheme:         scheme,
 		MapperProvider: mapper,
-		Logger:         quiet(o.Log),
+		Logger:         quiet(ctx, o.Log),
 		NewCache:       newCache,
-		Cache:          cache.Options{DefaultTransform: usage.Slim, ReaderFailOnMissingInformer: true},
+		Cache:          cache.Options{DefaultTransform: usage.Slim, ReaderFailOnMissingInformer: true, ByObject: o.Objects},
 		BaseContext:    func() context.Context { return ctx },
 		Metrics:        server.Options{BindAddress: "0"},
-		Controller:     config.Controller{CacheSyncTimeout: patience, SkipNameValidation: ptr.To(true)},
+		Controller:     config.Controller{CacheSyncTimeout: patience, SkipNameValidation: new(true)},
 
-		GracefulShutdownTimeout:       ptr.To(stop),
+		GracefulShutdownTimeout:       new(stop),
 		LeaderElection:                o.Lease != "",
 		LeaderElectionID:              o.Lease,
 		LeaderElectionNamespace:       o.Namespace,
@@ -73,14 +76,31 @@ func NewLive(c *rest.Config) (client.Reader, error) {
 	return live, nil
 }
 
-// SetLogger has Kubernetes' own libraries log to log. It is called once, before they do anything.
-func SetLogger(log logr.Logger) {
-	ctrl.SetLogger(quiet(log))
-	klog.SetLogger(quiet(log))
+// SetLogger has Kubernetes' own libraries log to log in a process that works until ctx ends. It is called once, before they do anything.
+func SetLogger(ctx context.Context, log logr.Logger) {
+	ctrl.SetLogger(quiet(ctx, log))
+	klog.SetLogger(quiet(ctx, log))
 }
 
-// endingCache says that it has synced when its context ends: a manager waits for a cache that has not beyond the end of its own context.
+// endingCache ends with its context, where the API server does not answer too. A manager waits beyond the end of its own context for a
+// cache that has not synced, and client-go's watches sleep beyond it, for up to a minute, before they try again.
 type endingCache struct{ cache.Cache }
+
+func (c endingCache) Start(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- c.Cache.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopCache):
+		return nil
+	}
+}
 
 func newCache(c *rest.Config, o cache.Options) (cache.Cache, error) {
 	inner, err := cache.New(c, o)

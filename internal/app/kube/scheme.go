@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,8 +20,11 @@ import (
 
 // kinds are those that Larder reads or writes.
 var kinds = map[schema.GroupVersion]map[string]meta.RESTScope{
-	corev1.SchemeGroupVersion:  {"Node": meta.RESTScopeRoot, "Pod": meta.RESTScopeNamespace, "Secret": meta.RESTScopeNamespace},
-	batchv1.SchemeGroupVersion: {"CronJob": meta.RESTScopeNamespace, "Job": meta.RESTScopeNamespace},
+	corev1.SchemeGroupVersion: {
+		"Namespace": meta.RESTScopeRoot, "Node": meta.RESTScopeRoot, "Pod": meta.RESTScopeNamespace, "Secret": meta.RESTScopeNamespace,
+	},
+	admissionregistrationv1.SchemeGroupVersion: {"MutatingWebhookConfiguration": meta.RESTScopeRoot},
+	batchv1.SchemeGroupVersion:                 {"CronJob": meta.RESTScopeNamespace, "Job": meta.RESTScopeNamespace},
 	appsv1.SchemeGroupVersion: {
 		"DaemonSet": meta.RESTScopeNamespace, "Deployment": meta.RESTScopeNamespace,
 		"ReplicaSet": meta.RESTScopeNamespace, "StatefulSet": meta.RESTScopeNamespace,
@@ -33,7 +37,8 @@ var scheme = newScheme()
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme,
+		admissionregistrationv1.AddToScheme, v1alpha1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}

@@ -19,7 +19,11 @@ const (
 // follow keeps the cache in step with the API server until ctx ends, whatever goes wrong.
 func (p *process) follow(ctx context.Context) {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		began := time.Now()
 		err := p.manage(ctx)
+		if time.Since(began) > lastRetry {
+			wait = firstRetry
+		}
 		if ctx.Err() != nil {
 			return
 		}

@@ -119,9 +119,10 @@ func (s *Server) Storage() string {
 func (s *Server) Serve(ctx context.Context, background ...func(context.Context)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	probes, endProbes := context.WithCancel(context.WithoutCancel(ctx))
+	s.ready.Store(true) // the listeners are open
 	defer context.AfterFunc(ctx, s.end)()
 	group.Go(func() error {
-		return httpx.Serve(probes, s.admin, admin.Handler(s.o.Gatherer, &s.ready), httpx.Options{Log: s.o.Log.WithName("probes"), Drain: grace})
+		return httpx.Serve(probes, s.admin, admin.Handler(s.o.Gatherer, s.check), httpx.Options{Log: s.o.Log.WithName("probes"), Drain: grace})
 	})
 	group.Go(func() error {
 		defer endProbes()
@@ -136,7 +137,6 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 			return nil
 		})
 	}
-	s.ready.Store(true)
 	return group.Wait()
 }
 
@@ -144,6 +144,13 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 func (s *Server) handler() http.Handler {
 	face := proxy.New(s.owner.Cache, proxy.Options{Self: s.self, Log: s.o.Log.WithName("proxy")})
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), face)
+}
+
+func (s *Server) check() error {
+	if !s.ready.Load() {
+		return errors.New("not listening")
+	}
+	return nil
 }
 
 // end begins the end: those who wait for an origin get a moment, those who read get the whole time to drain.

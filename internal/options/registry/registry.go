@@ -27,6 +27,7 @@ type Options struct {
 
 // Flags are the flags of larder registry. Bind them before the command line is parsed.
 type Flags struct {
+	flags      *pflag.FlagSet
 	store      serve.StoreFlags
 	cluster    cluster.Flags
 	listen     serve.ListenFlags
@@ -36,6 +37,7 @@ type Flags struct {
 
 // Bind adds the flags to a set.
 func (f *Flags) Bind(flags *pflag.FlagSet) {
+	f.flags = flags
 	f.store.Bind(flags)
 	f.cluster.Bind(flags)
 	f.listen.Bind(flags, "")
@@ -48,10 +50,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 func (f *Flags) Options() (Options, error) {
 	store, storeErr := f.store.Options()
 	in, inErr := f.cluster.Options()
-	errs := []error{f.listen.Check(), storeErr, inErr}
-	for _, namespace := range f.namespaces {
-		errs = append(errs, cluster.CheckNamespace(flagNamespaces, namespace))
-	}
+	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces()}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
 	}
@@ -62,4 +61,16 @@ func (f *Flags) Options() (Options, error) {
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
 		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors,
 	}, nil
+}
+
+// checkNamespaces refuses a list that is given and empty: it would mean all of them to us, and hardly to who wrote it.
+func (f *Flags) checkNamespaces() error {
+	if len(f.namespaces) == 0 && f.flags.Changed(flagNamespaces) {
+		return fmt.Errorf("--%s: empty: write a namespace, or leave the flag out for all of them", flagNamespaces)
+	}
+	var errs []error
+	for _, namespace := range f.namespaces {
+		errs = append(errs, cluster.CheckNamespace(flagNamespaces, namespace))
+	}
+	return errors.Join(errs...)
 }
