@@ -29,7 +29,7 @@ func newController() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("starting the log: %w", err)
 			}
-			kube.SetLogger(log.WithName("kubernetes"))
+			kube.SetLogger(cmd.Context(), log.WithName("kubernetes"))
 			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
 		},
 	}

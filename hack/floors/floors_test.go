@@ -43,6 +43,7 @@ var floors = [][]part{
 		{name: "internal/usage"},
 		{name: "internal/access", siblings: []string{"internal/usage"}},
 		{name: "internal/status"},
+		{name: "internal/rewrite"},
 	},
 	{
 		{name: "internal/cache/fetch"},
@@ -52,6 +53,7 @@ var floors = [][]part{
 		{name: "proxy"},
 		{name: "proxy/relay"},
 		{name: "webhook"},
+		{name: "webhook/certificate"},
 		{name: "controllers/*"},
 		{name: "internal/control"},
 	},

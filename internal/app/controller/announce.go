@@ -11,11 +11,11 @@ import (
 )
 
 // announce says what the process does: in text format in a person's words, else to the log.
-func announce(out io.Writer, o controller.Options, metrics string, log logr.Logger) error {
+func announce(out io.Writer, o controller.Options, metrics, webhook string, log logr.Logger) error {
 	if o.LogFormat != "text" {
 		log.Info("started", "version", version.Version(), "metricsListen", metrics, "apiServer", o.Cluster.Config.Host,
 			"namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy, "mirrorMode", o.Cluster.Scope.All,
-			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "leaderElect", o.LeaderElect)
+			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "leaderElect", o.LeaderElect, "webhookListen", webhook)
 		return nil
 	}
 	var b strings.Builder
@@ -25,6 +25,9 @@ func announce(out io.Writer, o controller.Options, metrics string, log logr.Logg
 	fmt.Fprintf(&b, "They expire %s.\n", expiry(o))
 	if o.LeaderElect {
 		fmt.Fprintf(&b, "It works while it holds the Lease %s/%s.\n", o.Cluster.Namespace, name)
+	}
+	if webhook != "" {
+		fmt.Fprintf(&b, "Its pod webhook listens on %s, for the MutatingWebhookConfiguration %s.\n", webhook, o.Webhook.Name)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

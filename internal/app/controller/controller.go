@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,6 +18,7 @@ import (
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/options/controller"
 	"github.com/larder-dev/larder/internal/usage"
+	"github.com/larder-dev/larder/webhook/certificate"
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -40,10 +39,15 @@ func Run(ctx context.Context, o controller.Options, out io.Writer, log logr.Logg
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}
 	defer listener.Close()
+	pods, err := listen(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer pods.close()
 	group, ctx := errgroup.WithContext(ctx)
 	m, err := newManager(ctx, o, log)
 	if err == nil {
-		err = announce(out, o, listener.Addr().String(), log)
+		err = errors.Join(pods.prepare(ctx, m, o, log), announce(out, o, listener.Addr().String(), pods.addr(), log))
 	}
 	if err != nil {
 		return err
@@ -53,21 +57,21 @@ func Run(ctx context.Context, o controller.Options, out io.Writer, log logr.Logg
 		defer endProbes()
 		return m.Start(ctx)
 	})
-	group.Go(func() error { return answer(probes, listener, log) })
+	group.Go(func() error { return pods.serve(ctx) })
+	group.Go(func() error {
+		handler := admin.Handler(ctrlmetrics.Registry, pods.check)
+		return httpx.Serve(probes, listener, handler, httpx.Options{Log: log.WithName("probes"), Drain: grace})
+	})
 	return group.Wait()
-}
-
-// answer serves metrics and probes.
-func answer(ctx context.Context, listener net.Listener, log logr.Logger) error {
-	var ready atomic.Bool
-	ready.Store(true) // it listens, and nobody waits for more
-	return httpx.Serve(ctx, listener, admin.Handler(ctrlmetrics.Registry, &ready), httpx.Options{Log: log.WithName("probes"), Drain: grace})
 }
 
 func newManager(ctx context.Context, o controller.Options, log logr.Logger) (manager.Manager, error) {
 	options := kube.Options{Config: kube.Configure(o.Cluster.Config, name, log), Log: log}
 	if o.LeaderElect {
 		options.Lease, options.Namespace = name, o.Cluster.Namespace
+	}
+	if o.Webhook != nil && o.Webhook.CertDir == "" {
+		options.Objects = certificate.Objects(ours(o))
 	}
 	m, err := kube.NewManager(ctx, options)
 	if err != nil {

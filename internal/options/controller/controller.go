@@ -11,6 +11,7 @@ import (
 	"github.com/larder-dev/larder/internal/options/cluster"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/spf13/pflag"
 )
 
@@ -29,8 +30,9 @@ type Options struct {
 	ExpiryGrace        time.Duration   // from there to its deletion; 0: as cachedimage.Options has it
 	KeepWorkloadImages bool            // whether templates of workloads keep images
 	LeaderElect        bool
-	LogLevel           string // debug, info, warn or error
-	LogFormat          string // text or json
+	Webhook            *Webhook // nil: there is none
+	LogLevel           string   // debug, info, warn or error
+	LogFormat          string   // text or json
 }
 
 // Flags are the flags of larder controller. Bind them before the command line is parsed.
@@ -38,6 +40,7 @@ type Flags struct {
 	flags         *pflag.FlagSet
 	cluster       cluster.Flags
 	log           serve.LogFlags
+	webhook       webhookFlags
 	config        string
 	metricsListen string
 	expiryDelay   string
@@ -51,9 +54,10 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.flags = flags
 	f.cluster.Bind(flags)
 	f.log.Bind(flags)
+	f.webhook.bind(flags)
 	serve.BindMetrics(flags, &f.metricsListen, "")
 	flags.StringVar(&f.config, flagConfig, "larder.yaml",
-		"the registry's configuration file, for updateInterval and updateFilters alone; the default one may be missing")
+		"the registry's configuration file, for updateInterval, updateFilters and webhook alone; the default one may be missing")
 	flags.StringVar(&f.expiryDelay, flagExpiryDelay, "720h", "how long after its last use an image expires, or never")
 	flags.DurationVar(&f.expiryGrace, flagExpiryGrace, 0, "for tests: how long an expired image is kept in case a pod comes yet; 0: 5m")
 	_ = flags.MarkHidden(flagExpiryGrace)
@@ -67,12 +71,20 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
-	if err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr); err != nil {
+	err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen))
+	if err != nil {
+		return Options{}, err
+	}
+	webhook, err := f.webhook.options(in, func() (*rewrite.Rules, error) {
+		return serve.ReadRules(f.config, f.flags.Changed(flagConfig), in.Scope.Proxy, in.Namespace)
+	})
+	if err != nil {
 		return Options{}, err
 	}
 	return Options{
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
-		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, LogLevel: f.log.Level, LogFormat: f.log.Format,
+		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, Webhook: webhook,
+		LogLevel: f.log.Level, LogFormat: f.log.Format,
 	}, nil
 }
 

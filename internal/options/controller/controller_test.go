@@ -3,6 +3,7 @@ package controller_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,33 @@ func TestFlags_Options(t *testing.T) {
 	}
 }
 
+func TestFlags_Webhook(t *testing.T) {
+	t.Parallel()
+	o, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := o.Webhook; w == nil || w.Listen != ":7443" || w.Name != "larder-webhook" || w.CertDir != "" || w.Rules.Proxy != "localhost:7439" ||
+		!slices.Equal(w.Rules.IgnoredNamespaces, []string{"kube-system", "larder"}) {
+		t.Errorf("the defaults are %+v", w)
+	}
+	file := write(t, "larder.yaml", "webhook: {ignorePullPolicyAlways: false, ignoredNamespaces: [a]}\n")
+	if o, err = parse(t, "--config", file, "--proxy", "127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.Webhook.Rules; r.Proxy != "127.0.0.1:1" || !r.RewriteAlways || !slices.Equal(r.IgnoredNamespaces, []string{"a", "kube-system", "larder"}) {
+		t.Errorf("the rules of the file are %+v", r)
+	}
+	for want, args := range map[bool][]string{false: {"--mirror-mode"}, true: {"--mirror-mode", "--webhook"}} {
+		if o, err = parse(t, args...); err != nil || (o.Webhook != nil) != want {
+			t.Errorf("%v: there is a webhook: %t (%v), want %t", args, o.Webhook != nil, err, want)
+		}
+	}
+	if o, err = parse(t, "--webhook=false"); err != nil || o.Webhook != nil {
+		t.Errorf("switched off it is %+v (%v)", o.Webhook, err)
+	}
+}
+
 func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -66,6 +94,10 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"A bad log level":              {[]string{"--log-level", "loud"}, `--log-level: "loud"`},
 		"A missing configuration":      {[]string{"--config", "none.yaml"}, "none.yaml"},
 		"An unknown key in it":         {[]string{"--config", write(t, "larder.yaml", "updateIntervall: 1h")}, "larder.yaml:1"},
+		"A bad address of the webhook": {[]string{"--webhook-listen", "7443"}, `--webhook-listen: "7443"`},
+		"One address for two":          {[]string{"--webhook-listen", ":7440"}, `--webhook-listen: ":7440" is the address of metrics and probes too`},
+		"A bad name of the webhook":    {[]string{"--webhook-name", "Larder"}, `--webhook-name: "Larder"`},
+		"A bad rule of the webhook":    {[]string{"--config", write(t, "larder.yaml", "webhook:\n  ignoredImages: ['(']")}, "larder.yaml:2: webhook.ignoredImages[0]"},
 		"A default that does not work": {[]string{"--config", write(t, "larder.yaml", "updateFilters: ['(']")}, "updateFilters[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
