@@ -67,10 +67,20 @@ func (o options) measure(ctx context.Context, b *row.Bench) (report.Report, erro
 	return r, nil
 }
 
-// write writes the page and the plot.
+// write writes the page and the plot. The page keeps what scale wrote into it.
 func write(r report.Report, page string) error {
+	section, err := report.ReadSection(page)
+	if err != nil {
+		return fmt.Errorf("reading the last report: %w", err)
+	}
 	plot := strings.TrimSuffix(page, filepath.Ext(page)) + ".svg"
-	err := create(page, func(w io.Writer) error { return r.Markdown(w, filepath.Base(plot)) })
+	err = create(page, func(w io.Writer) error {
+		err := r.Markdown(w, filepath.Base(plot))
+		if err == nil && section != nil {
+			_, err = fmt.Fprintf(w, "\n%s", section)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
 // Command bench measures Larder beside its peers, in one run on one machine, and writes what it found as a table, as Markdown and as a
-// plot. It needs Linux, Go, and nginx for one of its rows.
+// plot. It needs Linux, Go, and nginx for one of its rows. Bench scale measures Larder in a cluster with many pods.
 package main
 
 import (
@@ -33,6 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return origin.Serve(ctx, args[1], args[2], args[3])
 	case len(args) == 3 && args[0] == "floor":
 		return floor.Serve(ctx, args[1], args[2])
+	case len(args) > 0 && args[0] == "scale":
+		return runScale(ctx, args[1:], stdout, stderr)
 	}
 	o, err := parse(args, stderr)
 	if err != nil {

@@ -49,3 +49,19 @@ func TestParse_Refuses(t *testing.T) {
 		})
 	}
 }
+
+func TestParseScale_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ args, want string }{
+		"Fewer pods than images": {"-pods 10 -images 11", "-pods 10: write at least"},
+		"No images":              {"-images 0", "write numbers above 0"},
+		"An argument":            {"-pods 10000 fast", `unexpected argument "fast"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := parseScale(strings.Fields(tt.args), io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error that says %q", err, tt.want)
+			}
+		})
+	}
+}

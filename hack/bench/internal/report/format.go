@@ -41,8 +41,15 @@ func thousands(digits string) string {
 	return text
 }
 
+// whole writes a count.
+func whole(v float64) string { return thousands(strconv.FormatFloat(v, 'f', 0, 64)) }
+
 // spread writes a median, and the least and the largest value where they differ.
-func spread(values []float64) string {
+func (m Measure) spread(values []float64) string {
+	number := number
+	if m.Whole {
+		number = whole
+	}
 	text := number(Median(values))
 	if low, high := number(slices.Min(values)), number(slices.Max(values)); low != high {
 		text += fmt.Sprintf(" (%s–%s)", low, high)
@@ -55,7 +62,7 @@ func (m Measure) figure(s Series) string {
 	if len(s.Values) == 0 {
 		return s.Note
 	}
-	text := spread(s.Values)
+	text := m.spread(s.Values)
 	if ratios := m.Ratios(s); len(ratios) > 0 {
 		text += fmt.Sprintf(" = %s ×", number(Median(ratios)))
 	}
@@ -103,7 +110,7 @@ func (r Report) summary() []judged {
 func (m Measure) judge(row Row) judged {
 	line := judged{Row: row.Title, What: m.name(), Target: m.Target.Text, Met: m.Verdict(), Figure: "–"}
 	if values := m.Judged(); len(values) > 0 {
-		line.Figure = spread(values)
+		line.Figure = m.spread(values)
 		if m.Target.Ratio {
 			line.Figure += " ×"
 		}

@@ -19,7 +19,10 @@ type markdown struct {
 }
 
 // Markdown writes the report as a page that shows the plot.
-func (r Report) Markdown(w io.Writer, plot string) error {
+func (r Report) Markdown(w io.Writer, plot string) error { return r.fill(w, page, plot) }
+
+// fill writes the report by way of a template.
+func (r Report) fill(w io.Writer, page, plot string) error {
 	functions := template.FuncMap{"table": Row.table, "round": func(d time.Duration) time.Duration { return d.Round(time.Second) }}
 	parsed, err := template.New("benchmarks").Funcs(functions).Parse(page)
 	if err != nil {

@@ -40,6 +40,7 @@ type Measure struct {
 	Base   string // the label of the series that ratios are to; empty: none
 	Target *Target
 	Plot   bool
+	Whole  bool // the values are counts
 	Series []Series
 }
 

@@ -15,20 +15,12 @@ const registry = "github.com/distribution/distribution/v3/cmd/registry"
 
 // Build builds Larder from the tree and distribution from its module into dir, and looks for nginx.
 func Build(ctx context.Context, dir string) (Binaries, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return Binaries{}, fmt.Errorf("finding the benchmark itself: %w", err)
-	}
-	b := Binaries{Larder: filepath.Join(dir, "larder"), Distribution: filepath.Join(dir, "registry"), Self: self}
-	module, err := goCommand(ctx, "", "env", "GOMOD")
+	b, err := BuildLarder(ctx, dir)
 	if err != nil {
 		return Binaries{}, err
 	}
-	here := filepath.Dir(module)
-	if _, err := goCommand(ctx, filepath.Join(here, "../.."), "build", "-o", b.Larder, "./cmd/larder"); err != nil {
-		return Binaries{}, err
-	}
-	if _, err := goCommand(ctx, here, "build", "-o", b.Distribution, registry); err != nil {
+	b.Distribution = filepath.Join(dir, "registry")
+	if _, err := goCommand(ctx, "", "build", "-o", b.Distribution, registry); err != nil {
 		return Binaries{}, err
 	}
 	b.Nginx, err = exec.LookPath("nginx")
@@ -36,6 +28,27 @@ func Build(ctx context.Context, dir string) (Binaries, error) {
 		return Binaries{}, fmt.Errorf("looking for nginx: %w", err)
 	}
 	return b, nil
+}
+
+// BuildLarder builds Larder alone.
+func BuildLarder(ctx context.Context, dir string) (Binaries, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("finding the benchmark itself: %w", err)
+	}
+	root, err := Root(ctx)
+	if err != nil {
+		return Binaries{}, err
+	}
+	b := Binaries{Larder: filepath.Join(dir, "larder"), Self: self}
+	_, err = goCommand(ctx, root, "build", "-o", b.Larder, "./cmd/larder")
+	return b, err
+}
+
+// Root returns the folder of Larder's module.
+func Root(ctx context.Context) (string, error) {
+	module, err := goCommand(ctx, "", "env", "GOMOD")
+	return filepath.Join(filepath.Dir(module), "../.."), err
 }
 
 // Version returns which release of distribution is measured.
