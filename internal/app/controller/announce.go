@@ -36,7 +36,7 @@ func announce(out io.Writer, o controller.Options, metrics, webhook string, log 
 func expiry(o controller.Options) string {
 	users := "pods"
 	if o.KeepWorkloadImages {
-		users = "pods and workloads"
+		users = "pods or workloads"
 	}
 	if o.ExpiryDelay == 0 {
 		return "never"

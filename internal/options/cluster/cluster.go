@@ -6,11 +6,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 
+	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/larder-dev/larder/internal/usage"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -100,12 +99,8 @@ func CheckNamespace(flag, namespace string) error {
 }
 
 func checkProxy(proxy string) error {
-	host, port, err := net.SplitHostPort(proxy)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil || host == "" {
-		return fmt.Errorf("--%s: %q: write host:port, such as localhost:7439", flagProxy, proxy)
+	if err := rewrite.CheckProxy(proxy); err != nil {
+		return fmt.Errorf("--%s: %w", flagProxy, err)
 	}
 	return nil
 }

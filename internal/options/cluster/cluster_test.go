@@ -79,7 +79,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"A missing kubeconfig":  {[]string{"--kubeconfig", path + "x"}, good, "--kubeconfig: stat " + path + "x"},
 		"No namespace":          {nil, map[string]string{"KUBECONFIG": path}, "--namespace: there is neither $POD_NAMESPACE nor a service account"},
 		"A bad namespace":       {[]string{"--namespace", "A_b"}, good, `--namespace: "A_b"`},
-		"A proxy without port":  {[]string{"--proxy", "localhost"}, good, `--proxy: "localhost": write host:port, such as localhost:7439`},
+		"A proxy without port":  {[]string{"--proxy", "localhost"}, good, `--proxy: "localhost": write host:port in lower case, such as localhost:7439`},
 		"A proxy without host":  {[]string{"--proxy", ":7439"}, good, `--proxy: ":7439"`},
 		"A proxy that is a URL": {[]string{"--proxy", "http://localhost:7439"}, good, `--proxy: "http://localhost:7439"`},
 	} {

@@ -61,9 +61,6 @@ func (f *webhookFlags) options(in cluster.Options, rules func() (*rewrite.Rules,
 	if !f.on || in.Scope.All && !f.flags.Changed(flagWebhook) {
 		return nil, nil
 	}
-	if err := rewrite.CheckProxy(in.Scope.Proxy); err != nil {
-		return nil, fmt.Errorf("--proxy: %w", err)
-	}
 	read, err := rules()
 	if err != nil {
 		return nil, err
