@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak bench testimage testapi lint generate verify fuzz conformance clean
+.PHONY: help run build test soak bench bench-scale testimage testapi lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -26,11 +26,14 @@ test: ## Run every test, with the race detector.
 	cd tests/crash/powercut && $(GO) test ./...
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
-soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (over an hour).
+soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
 
 bench: ## Measure Larder beside its peers; writes docs/benchmarks.md (about 15 minutes, wants an idle machine).
 	cd hack/bench && $(GO) run . -out ../../docs/benchmarks.md
+
+bench-scale: ## Measure larder controller and registry with 10,000 pods; writes its section of docs/benchmarks.md (about 20 minutes, the same).
+	cd hack/bench && $(GO) run . scale -out ../../docs/benchmarks.md
 
 testimage: ## Build the real test image, a Debian root file system, where it is missing. Needs root; the tests do it too.
 	$(GO) run ./hack/testimage
