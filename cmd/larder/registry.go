@@ -25,7 +25,6 @@ func newRegistry() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			setCollector()
 			out, stop := logging.Buffered(cmd.ErrOrStderr())
 			defer stop()
 			log, err := logging.New(o.LogLevel, o.LogFormat, out)
