@@ -1,11 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	app "github.com/larder-dev/larder/internal/app/controller"
 	"github.com/larder-dev/larder/internal/app/kube"
-	"github.com/larder-dev/larder/internal/logging"
 	options "github.com/larder-dev/larder/internal/options/controller"
 	"github.com/spf13/cobra"
 )
@@ -23,12 +20,11 @@ func newController() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			out, stop := logging.Buffered(cmd.ErrOrStderr())
-			defer stop()
-			log, err := logging.New(o.LogLevel, o.LogFormat, out)
+			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
+			defer stop()
 			kube.SetLogger(cmd.Context(), log.WithName("kubernetes"))
 			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
 		},

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/larder-dev/larder/internal/app/kube"
 	app "github.com/larder-dev/larder/internal/app/registry"
-	"github.com/larder-dev/larder/internal/logging"
 	options "github.com/larder-dev/larder/internal/options/registry"
 	"github.com/spf13/cobra"
 )
@@ -25,12 +22,11 @@ func newRegistry() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			out, stop := logging.Buffered(cmd.ErrOrStderr())
-			defer stop()
-			log, err := logging.New(o.LogLevel, o.LogFormat, out)
+			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
+			defer stop()
 			kube.SetLogger(cmd.Context(), log.WithName("kubernetes"))
 			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
 		},

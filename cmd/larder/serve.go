@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime/debug"
 
 	app "github.com/larder-dev/larder/internal/app/serve"
-	"github.com/larder-dev/larder/internal/logging"
 	options "github.com/larder-dev/larder/internal/options/serve"
 	"github.com/spf13/cobra"
 )
@@ -23,12 +21,11 @@ func newServe() *cobra.Command {
 				return &usageError{err}
 			}
 			setCollector()
-			out, stop := logging.Buffered(cmd.ErrOrStderr())
-			defer stop()
-			log, err := logging.New(o.LogLevel, o.LogFormat, out)
+			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
+			defer stop()
 			return app.Run(cmd.Context(), o, cmd.OutOrStdout(), log)
 		},
 	}
