@@ -20,6 +20,7 @@ const (
 	codeNameUnknown                  = cache.CodeNameUnknown
 	codePaginationInvalid cache.Code = "PAGINATION_NUMBER_INVALID"
 	codeRangeInvalid      cache.Code = "RANGE_INVALID"
+	codeUnauthorized      cache.Code = "UNAUTHORIZED"
 	codeUnknown           cache.Code = "UNKNOWN"
 	codeUnsupported       cache.Code = "UNSUPPORTED"
 )
@@ -28,7 +29,9 @@ const (
 const statusClientClosed = 499
 
 var (
-	errOutside  = refusal(http.StatusNotFound, codeUnsupported, "no such page: the registry API lies under /v2/")
+	errOutside = refusal(http.StatusNotFound, codeUnsupported, "no such page: the registry API lies under /v2/")
+	// Of Larder's own parts, not of container runtimes, which ask larder-proxy: so it is 401 to an ns request too.
+	errToken    = refusal(http.StatusUnauthorized, codeUnauthorized, "this registry answers larder-proxy alone: the request has no token that it accepts")
 	errEndpoint = refusal(http.StatusNotFound, codeUnsupported, "no such endpoint: Larder serves manifests, blobs, tags/list and referrers")
 	errMethod   = refusal(http.StatusMethodNotAllowed, codeUnsupported, "Larder is a read-only cache: push to the origin instead")
 	errPath     = refusal(http.StatusBadRequest, codeNameInvalid, "the path has an empty, dot or encoded-slash component")

@@ -6,6 +6,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/cache"
@@ -22,6 +23,8 @@ type Options struct {
 	// them means path form. The request's own Host header always counts. May be nil; it is called for every request that
 	// carries an ns.
 	Self func() []string
+	// Holds says whether a bearer token may pull at all; what has none that it accepts is answered 401. nil: nobody needs one.
+	Holds func(token string) bool
 	// Log is told of errors that have no place in the distribution spec.
 	Log logr.Logger
 }
@@ -32,6 +35,7 @@ type Handler struct {
 	names names
 	blobs blobs
 	self  func() []string
+	holds func(string) bool
 	log   logr.Logger
 }
 
@@ -42,7 +46,7 @@ func newHandler(n names, b blobs, o Options) *Handler {
 	if o.Self == nil {
 		o.Self = func() []string { return nil }
 	}
-	return &Handler{names: n, blobs: b, self: o.Self, log: o.Log}
+	return &Handler{names: n, blobs: b, self: o.Self, holds: o.Holds, log: o.Log}
 }
 
 // names is the part of the cache that knows manifests and what names them.
@@ -79,6 +83,7 @@ var (
 	inJSON     = []string{"application/json"}
 	inIndex    = []string{ocispec.MediaTypeImageIndex}
 	allowed    = []string{"GET, HEAD"}
+	inBearer   = []string{`Bearer realm="larder"`}
 )
 
 // ServeHTTP answers one request. It panics with http.ErrAbortHandler where a body cannot be finished, so that the client sees
@@ -99,6 +104,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case rt.endpoint == outside:
 		return errOutside
+	case !h.admits(r):
+		w.Header()["Www-Authenticate"] = inBearer
+		return errToken
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return refuseMethod(w, rt)
 	case rt.endpoint == unknown:
@@ -118,6 +126,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header()["Oci-Namespace"] = []string{req.ns}
 	return forMirror(h.answer(w, r, &req))
+}
+
+// admits says whether a request comes from somebody who may ask at all.
+func (h *Handler) admits(r *http.Request) bool {
+	if h.holds == nil {
+		return true
+	}
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return ok && strings.EqualFold(scheme, "bearer") && h.holds(token)
 }
 
 // refuseMethod tells first of a manifest that no method could name: the spec's conformance suite puts one under a malformed

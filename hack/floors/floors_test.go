@@ -33,6 +33,7 @@ var floors = [][]part{
 		{name: "internal/logging"},
 		{name: "internal/metrics"},
 		{name: "internal/strictyaml"},
+		{name: "internal/token"},
 		{name: "internal/version"},
 	},
 	{

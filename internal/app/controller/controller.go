@@ -77,7 +77,7 @@ func newManager(ctx context.Context, o controller.Options, log logr.Logger) (man
 	if err != nil {
 		return nil, err
 	}
-	return m, errors.Join(index(ctx, m, o), register(m, o))
+	return m, errors.Join(index(ctx, m, o), register(m, o), makeToken(m, o, log.WithName("token")))
 }
 
 // index prepares the manager's cache for what the reconcilers ask of it.

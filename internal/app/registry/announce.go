@@ -15,7 +15,7 @@ func (p *process) announce(out io.Writer) error {
 	if o.LogFormat != "text" {
 		p.log.Info("listening", "version", version.Version(), "listen", listen, "metricsListen", metrics, "storage", p.server.Storage(),
 			"apiServer", o.Cluster.Config.Host, "namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy,
-			"mirrorMode", o.Cluster.Scope.All, "pullSecretNamespaces", o.PullSecretNamespaces)
+			"mirrorMode", o.Cluster.Scope.All, "pullSecretNamespaces", o.PullSecretNamespaces, "token", o.Token != nil)
 		return nil
 	}
 	var b strings.Builder
@@ -24,6 +24,7 @@ func (p *process) announce(out io.Writer) error {
 	fmt.Fprintf(&b, "Policies come from the API server at %s; Larder's namespace is %s.\n", o.Cluster.Config.Host, o.Cluster.Namespace)
 	fmt.Fprintf(&b, "Images of pods are Larder's %s.\n", o.Cluster.Images())
 	fmt.Fprintf(&b, "Pull secrets of pods are read %s.\n", secretsFrom(o.PullSecretNamespaces))
+	fmt.Fprintf(&b, "It answers %s.\n", whom(o.Token != nil))
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -33,4 +34,11 @@ func secretsFrom(namespaces []string) string {
 		return "in all namespaces"
 	}
 	return "in " + strings.Join(namespaces, ", ") + " alone"
+}
+
+func whom(token bool) string {
+	if token {
+		return "who shows the token, as larder-proxy does"
+	}
+	return "everybody who reaches it: there is no --token-file"
 }

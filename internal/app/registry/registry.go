@@ -84,6 +84,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	return server.Options{
+		Holds: p.holds(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep,
 			Self: func() []string { return []string{kube.Address(p.config)} },
@@ -97,6 +98,14 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
 	}
+}
+
+// holds is nil where no request has to show a token.
+func (p *process) holds() func(string) bool {
+	if p.options.Token == nil {
+		return nil
+	}
+	return p.options.Token.Holds
 }
 
 // open takes the data folder, puts the last known policies in force and only then listens.

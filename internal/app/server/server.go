@@ -36,6 +36,9 @@ type Options struct {
 	Listen        string // host:port of the proxy face
 	MetricsListen string // host:port of metrics and probes
 	Gatherer      prometheus.Gatherer
+
+	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
+	Holds func(token string) bool
 }
 
 // Server is a cache with its listeners. Its methods are called in this order: Open, Listen, Serve and, whatever they returned, Close.
@@ -142,7 +145,7 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 
 // handler is the face to container runtimes.
 func (s *Server) handler() http.Handler {
-	face := proxy.New(s.owner.Cache, proxy.Options{Self: s.self, Log: s.o.Log.WithName("proxy")})
+	face := proxy.New(s.owner.Cache, proxy.Options{Self: s.self, Holds: s.o.Holds, Log: s.o.Log.WithName("proxy")})
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), face)
 }
 

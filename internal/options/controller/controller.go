@@ -5,6 +5,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
@@ -13,12 +14,14 @@ import (
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 const (
 	flagConfig      = "config"
 	flagExpiryDelay = "expiry-delay"
 	flagExpiryGrace = "expiry-grace"
+	flagTokenSecret = "token-secret"
 )
 
 // Options are what larder controller runs with.
@@ -30,6 +33,7 @@ type Options struct {
 	ExpiryGrace        time.Duration   // from there to its deletion; 0: as cachedimage.Options has it
 	KeepWorkloadImages bool            // whether templates of workloads keep images
 	LeaderElect        bool
+	TokenSecret        string   // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
 	Webhook            *Webhook // nil: there is none
 	LogLevel           string   // debug, info, warn or error
 	LogFormat          string   // text or json
@@ -47,6 +51,7 @@ type Flags struct {
 	expiryGrace   time.Duration
 	keepWorkloads bool
 	leaderElect   bool
+	tokenSecret   string
 }
 
 // Bind adds the flags to a set.
@@ -64,6 +69,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.keepWorkloads, "keep-workload-images", true,
 		"templates of workloads keep images too, such as those of CronJobs and of Deployments scaled to zero")
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "work only while holding the Lease in Larder's namespace: for more than one replica")
+	flags.StringVar(&f.tokenSecret, flagTokenSecret, "",
+		"Secret in Larder's namespace, made where it is absent, whose key token larder-proxy shows to the registry; default: none is made")
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
@@ -71,7 +78,7 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
-	err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen))
+	err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
 	if err != nil {
 		return Options{}, err
 	}
@@ -83,7 +90,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
-		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, Webhook: webhook,
+		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
 		LogLevel: f.log.Level, LogFormat: f.log.Format,
 	}, nil
 }
@@ -93,6 +100,13 @@ func (f *Flags) defaults() (policy.Defaults, error) {
 		return policy.Defaults{}, fmt.Errorf("--%s: empty: write the path of a file", flagConfig)
 	}
 	return serve.ReadDefaults(f.config, f.flags.Changed(flagConfig))
+}
+
+func (f *Flags) checkTokenSecret() error {
+	if wrong := validation.IsDNS1123Subdomain(f.tokenSecret); f.tokenSecret != "" && len(wrong) > 0 {
+		return fmt.Errorf("--%s: %q: %s", flagTokenSecret, f.tokenSecret, strings.Join(wrong, ", "))
+	}
+	return nil
 }
 
 func parseDelay(text string) (time.Duration, error) {

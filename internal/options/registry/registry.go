@@ -7,12 +7,14 @@ import (
 
 	"github.com/larder-dev/larder/internal/options/cluster"
 	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/larder-dev/larder/internal/token"
 	"github.com/spf13/pflag"
 )
 
 const (
 	flagNamespaces = "pull-secret-namespaces"
 	flagMirrors    = "mirrors"
+	flagToken      = "token-file"
 )
 
 // Options are what larder registry runs with.
@@ -23,6 +25,8 @@ type Options struct {
 	MetricsListen        string   // host:port of metrics and probes
 	PullSecretNamespaces []string // in which pull secrets of pods may be read; none: in all
 	Mirrors              int      // images brought in at a time
+
+	Token *token.File // what larder-proxy has to show; nil: nothing
 }
 
 // Flags are the flags of larder registry. Bind them before the command line is parsed.
@@ -33,6 +37,7 @@ type Flags struct {
 	listen     serve.ListenFlags
 	namespaces []string
 	mirrors    int
+	token      string
 }
 
 // Bind adds the flags to a set.
@@ -44,13 +49,15 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.namespaces, flagNamespaces, nil,
 		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
 	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
+	flags.StringVar(&f.token, flagToken, "", "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
 func (f *Flags) Options() (Options, error) {
 	store, storeErr := f.store.Options()
 	in, inErr := f.cluster.Options()
-	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces()}
+	shown, tokenErr := f.openToken()
+	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
 	}
@@ -59,8 +66,19 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
-		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Token: shown,
 	}, nil
+}
+
+func (f *Flags) openToken() (*token.File, error) {
+	if f.token == "" {
+		return nil, nil
+	}
+	shown, err := token.Open(f.token)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flagToken, err)
+	}
+	return shown, nil
 }
 
 // checkNamespaces refuses a list that is given and empty: it would mean all of them to us, and hardly to who wrote it.
