@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/spf13/pflag"
 )
@@ -30,7 +31,7 @@ type Flags struct {
 	flags      *pflag.FlagSet
 	store      serve.StoreFlags
 	cluster    cluster.Flags
-	listen     serve.ListenFlags
+	listen     daemon.Listen
 	namespaces []string
 	mirrors    int
 }
