@@ -37,7 +37,7 @@ func (a adapter) open(ctx context.Context, repo imageref.Repository, dgst digest
 }
 
 func (h *Handler) serveBlob(w http.ResponseWriter, r *http.Request, req *request) error {
-	dgst, err := checkDigest(req.reference)
+	dgst, err := checkDigest(req.Reference)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -13,6 +14,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache/fetch"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/ocipath"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -66,7 +68,7 @@ type blobs interface {
 
 // request is one request, understood.
 type request struct {
-	route
+	ocipath.Route
 	query string
 	ns    string // as the client gave it; empty where it gave none
 	repo  imageref.Repository
@@ -98,25 +100,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	rt := parseRoute(r.URL)
+	rt := ocipath.Parse(r.URL)
 	record := httpx.RecordOf(w)
-	record.Kind = rt.endpoint.String()
+	record.Kind = rt.Endpoint.String()
 	switch {
-	case rt.endpoint == outside:
+	case rt.Endpoint == ocipath.Outside:
 		return errOutside
 	case !h.admits(r):
 		w.Header()["Www-Authenticate"] = inBearer
 		return errToken
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return refuseMethod(w, rt)
-	case rt.endpoint == unknown:
+	case rt.Endpoint == ocipath.Unknown:
 		return refuseUnknown(r.URL)
-	case rt.endpoint == base:
+	case rt.Endpoint == ocipath.Base:
 		return serveBase(w, r)
 	}
-	record.Reference = rt.reference[:min(len(rt.reference), maxLogged)]
-	req := request{route: rt, query: r.URL.RawQuery}
-	req.ns, _ = queryValue(req.query, "ns")
+	record.Reference = rt.Reference[:min(len(rt.Reference), maxLogged)]
+	req := request{Route: rt, query: r.URL.RawQuery}
+	req.ns, _ = ocipath.QueryValue(req.query, "ns")
 	if err := h.locate(r, &req); err != nil {
 		return err
 	}
@@ -139,9 +141,9 @@ func (h *Handler) admits(r *http.Request) bool {
 
 // refuseMethod tells first of a manifest that no method could name: the spec's conformance suite puts one under a malformed
 // digest, and wants 400.
-func refuseMethod(w http.ResponseWriter, rt route) error {
-	if rt.endpoint == manifest {
-		if err := checkReference(rt.reference); err != nil {
+func refuseMethod(w http.ResponseWriter, rt ocipath.Route) error {
+	if rt.Endpoint == ocipath.Manifest {
+		if err := checkReference(rt.Reference); err != nil {
 			return err
 		}
 	}
@@ -149,13 +151,21 @@ func refuseMethod(w http.ResponseWriter, rt route) error {
 	return errMethod
 }
 
+// refuseUnknown tells a malformed path from one that has no meaning here.
+func refuseUnknown(u *url.URL) error {
+	if ocipath.Malformed(u) {
+		return errPath
+	}
+	return errEndpoint
+}
+
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request) error {
-	switch req.endpoint {
-	case manifest:
+	switch req.Endpoint {
+	case ocipath.Manifest:
 		return h.serveManifest(w, r, req)
-	case blob:
+	case ocipath.Blob:
 		return h.serveBlob(w, r, req)
-	case tags:
+	case ocipath.Tags:
 		return h.serveTags(w, r, req)
 	default:
 		return h.serveReferrers(w, r, req)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/larder-dev/larder/internal/ocipath"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -32,7 +33,7 @@ func (h *Handler) serveTags(w http.ResponseWriter, r *http.Request, req *request
 	if more {
 		w.Header().Set("Link", "<"+nextPage(req, pg.n, shown[len(shown)-1])+`>; rel="next"`)
 	}
-	return writeJSON(w, r, inJSON, tagList{Name: req.name, Tags: shown})
+	return writeJSON(w, r, inJSON, tagList{Name: req.Name, Tags: shown})
 }
 
 // page is which of the tags a client wants.
@@ -43,8 +44,8 @@ type page struct {
 
 func parsePage(query string) (page, error) {
 	pg := page{n: -1}
-	pg.last, _ = queryValue(query, "last")
-	s, given := queryValue(query, "n")
+	pg.last, _ = ocipath.QueryValue(query, "last")
+	s, given := ocipath.QueryValue(query, "n")
 	if !given {
 		return pg, nil
 	}
@@ -84,11 +85,11 @@ func nextPage(req *request, n int, last string) string {
 	if req.ns != "" {
 		query.Set("ns", req.ns)
 	}
-	return (&url.URL{Path: "/v2/" + req.name + "/tags/list", RawQuery: query.Encode()}).String()
+	return (&url.URL{Path: "/v2/" + req.Name + "/tags/list", RawQuery: query.Encode()}).String()
 }
 
 func (h *Handler) serveReferrers(w http.ResponseWriter, r *http.Request, req *request) error {
-	dgst, err := checkDigest(req.reference)
+	dgst, err := checkDigest(req.Reference)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (h *Handler) serveReferrers(w http.ResponseWriter, r *http.Request, req *re
 	if err != nil {
 		return err
 	}
-	if artifactType, _ := queryValue(req.query, "artifactType"); artifactType != "" {
+	if artifactType, _ := ocipath.QueryValue(req.query, "artifactType"); artifactType != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 		all = slices.DeleteFunc(slices.Clone(all), func(d ocispec.Descriptor) bool { return d.ArtifactType != artifactType })
 	}

@@ -11,10 +11,10 @@ import (
 
 // serveManifest answers a manifest as the origin has it, whatever the client would accept.
 func (h *Handler) serveManifest(w http.ResponseWriter, r *http.Request, req *request) error {
-	if err := checkReference(req.reference); err != nil {
+	if err := checkReference(req.Reference); err != nil {
 		return err
 	}
-	desc, outcome, err := h.names.ResolveManifest(r.Context(), req.repo, req.reference)
+	desc, outcome, err := h.names.ResolveManifest(r.Context(), req.repo, req.Reference)
 	tell(w, outcome)
 	if err != nil {
 		return err

@@ -16,11 +16,11 @@ func (h *Handler) locate(r *http.Request, req *request) error {
 	var err error
 	switch {
 	case ns == "" || h.isSelf(r, ns):
-		req.repo, err = imageref.ParsePath(req.name)
+		req.repo, err = imageref.ParsePath(req.Name)
 	case isLoopback(ns):
 		return refusal(http.StatusNotFound, codeNameUnknown, "ns %q is a registry on the client's own machine, not an origin", req.ns)
 	default:
-		req.repo, err = imageref.ParseMirror(req.ns, req.name)
+		req.repo, err = imageref.ParseMirror(req.ns, req.Name)
 	}
 	if err != nil {
 		return &cache.Error{Code: codeNameInvalid, Status: http.StatusBadRequest, Err: err}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/rewrite"
@@ -43,7 +44,7 @@ type Options struct {
 type Flags struct {
 	flags         *pflag.FlagSet
 	cluster       cluster.Flags
-	log           serve.LogFlags
+	log           daemon.Log
 	webhook       webhookFlags
 	config        string
 	metricsListen string
@@ -60,7 +61,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.cluster.Bind(flags)
 	f.log.Bind(flags)
 	f.webhook.bind(flags)
-	serve.BindMetrics(flags, &f.metricsListen, "")
+	daemon.BindMetrics(flags, &f.metricsListen, "")
 	flags.StringVar(&f.config, flagConfig, "larder.yaml",
 		"the registry's configuration file, for updateInterval, updateFilters and webhook alone; the default one may be missing")
 	flags.StringVar(&f.expiryDelay, flagExpiryDelay, "720h", "how long after its last use an image expires, or never")
@@ -78,7 +79,7 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
-	err := errors.Join(serve.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
+	err := errors.Join(daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
 	if err != nil {
 		return Options{}, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/larder-dev/larder/internal/options/cluster"
-	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -46,7 +46,7 @@ func (f *webhookFlags) bind(flags *pflag.FlagSet) {
 }
 
 func (f *webhookFlags) check(metricsListen string) error {
-	errs := []error{serve.CheckAddress(flagWebhookListen, f.listen)}
+	errs := []error{daemon.CheckAddress(flagWebhookListen, f.listen)}
 	if f.listen == metricsListen && !strings.HasSuffix(f.listen, ":0") {
 		errs = append(errs, fmt.Errorf("--%s: %q is the address of metrics and probes too: write two addresses", flagWebhookListen, f.listen))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/larder-dev/larder/internal/options/cluster"
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/token"
 	"github.com/spf13/pflag"
@@ -34,7 +35,7 @@ type Flags struct {
 	flags      *pflag.FlagSet
 	store      serve.StoreFlags
 	cluster    cluster.Flags
-	listen     serve.ListenFlags
+	listen     daemon.Listen
 	namespaces []string
 	mirrors    int
 	token      string

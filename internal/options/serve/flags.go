@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/spf13/pflag"
@@ -39,13 +40,9 @@ type Storage struct {
 }
 
 const (
-	flagListen        = "listen"
-	flagMetricsListen = "metrics-listen"
-	flagData          = "data"
-	flagConfig        = "config"
-	flagManifests     = "manifests"
-	flagLogLevel      = "log-level"
-	flagLogFormat     = "log-format"
+	flagData      = "data"
+	flagConfig    = "config"
+	flagManifests = "manifests"
 )
 
 // CacheFlags are the flags of every command that works on a cache and takes its policies from a folder. Bind them before the command
@@ -65,9 +62,9 @@ func (f *CacheFlags) Bind(flags *pflag.FlagSet) {
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
 func (f *CacheFlags) Options() (Cache, error) {
 	required := f.flags.Changed(flagManifests)
-	errs := []error{checkPath(flagManifests, f.manifests, "folder")}
+	errs := []error{daemon.CheckPath(flagManifests, f.manifests, "folder")}
 	if required && f.manifests != "" {
-		errs = append(errs, checkFolder(flagManifests, f.manifests))
+		errs = append(errs, daemon.CheckFolder(flagManifests, f.manifests))
 	}
 	o, err := f.StoreFlags.Options()
 	if err := errors.Join(append(errs, err)...); err != nil {
@@ -80,7 +77,7 @@ func (f *CacheFlags) Options() (Cache, error) {
 // Flags are the flags of `larder serve`. Bind them before the command line is parsed.
 type Flags struct {
 	cache  CacheFlags
-	listen ListenFlags
+	listen daemon.Listen
 }
 
 // Bind adds the flags to a set.

@@ -22,12 +22,12 @@ func (r *reader) storage(entries map[string]map[string]any) Storage {
 	}
 	names := slices.Sorted(maps.Keys(entries))
 	if len(names) > 1 {
-		r.report("storage", "%s: write a single driver", strings.Join(names, ", "))
+		r.Report("storage", "%s: write a single driver", strings.Join(names, ", "))
 		return Storage{}
 	}
 	driver, parameters := names[0], entries[names[0]]
 	if !slices.Contains(drivers, driver) {
-		r.report("storage."+driver, "unknown driver: write one of %s", strings.Join(drivers, ", "))
+		r.Report("storage."+driver, "unknown driver: write one of %s", strings.Join(drivers, ", "))
 		return Storage{}
 	}
 	r.parameters(driver, parameters)
@@ -44,7 +44,7 @@ func (r *reader) parameters(driver string, parameters map[string]any) {
 	}
 	for _, key := range required(driver, parameters) {
 		if _, ok := parameters[key]; !ok {
-			r.report(path+"."+key, "missing: the %s driver needs it", driver)
+			r.Report(path+"."+key, "missing: the %s driver needs it", driver)
 		}
 	}
 	switch driver {
@@ -60,11 +60,11 @@ func (r *reader) parameter(path, key string, value any, known map[string]form) {
 	want, ok := known[key]
 	switch path += "." + key; {
 	case !ok && len(known) == 0:
-		r.report(path, "unknown key: this driver has none")
+		r.Report(path, "unknown key: this driver has none")
 	case !ok:
-		r.report(path, "unknown key: write one of %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		r.Report(path, "unknown key: write one of %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	case !want.fits(value):
-		r.report(path, "write %s", want.hint)
+		r.Report(path, "write %s", want.hint)
 	case want.keys != nil:
 		below := value.(map[string]any) // it fits
 		for _, key := range slices.Sorted(maps.Keys(below)) {
@@ -78,17 +78,17 @@ func (r *reader) resolveRoot(parameters map[string]any) {
 	switch {
 	case !ok: // missing, or reported
 	case root == "":
-		r.report("storage."+filesystemDriver+"."+rootDirectory, "write the path of a folder")
+		r.Report("storage."+filesystemDriver+"."+rootDirectory, "write the path of a folder")
 	default:
-		parameters[rootDirectory] = r.relative(root)
+		parameters[rootDirectory] = r.Relative(root)
 	}
 }
 
 // resolveKey gives gcs its key: by the path of a file, or as a mapping of the type that the driver expects.
 func (r *reader) resolveKey(parameters map[string]any) {
 	if file, ok := parameters[keyFile].(string); ok {
-		file = r.relative(file)
-		r.readable("storage.gcs."+keyFile, file)
+		file = r.Relative(file)
+		r.Readable("storage.gcs."+keyFile, file)
 		parameters[keyFile] = file
 	}
 	if key, ok := parameters[credentials].(map[string]any); ok {

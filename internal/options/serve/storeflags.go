@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 
+	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/spf13/pflag"
 )
 
@@ -12,7 +13,7 @@ type StoreFlags struct {
 	flags  *pflag.FlagSet
 	data   string
 	config string
-	log    LogFlags
+	log    daemon.Log
 }
 
 // Bind adds the flags to a set.
@@ -25,7 +26,7 @@ func (f *StoreFlags) Bind(flags *pflag.FlagSet) {
 
 // Options reads the configuration file and returns validated options without a folder of manifests, or all that is wrong at once.
 func (f *StoreFlags) Options() (Cache, error) {
-	errs := []error{checkPath(flagData, f.data, "folder"), f.log.Check()}
+	errs := []error{daemon.CheckPath(flagData, f.data, "folder"), f.log.Check()}
 	o, err := f.readConfig()
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return Cache{}, err
@@ -35,7 +36,7 @@ func (f *StoreFlags) Options() (Cache, error) {
 }
 
 func (f *StoreFlags) readConfig() (Cache, error) {
-	if err := checkPath(flagConfig, f.config, "file"); err != nil {
+	if err := daemon.CheckPath(flagConfig, f.config, "file"); err != nil {
 		return Cache{}, err
 	}
 	return readConfig(f.config, f.flags.Changed(flagConfig))

@@ -1,4 +1,4 @@
-package serve
+package configfile
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"github.com/larder-dev/larder/internal/upstream"
 )
 
-// registry is an entry of registries in the configuration file.
-type registry struct {
+// Registry is an entry of registries in the configuration file.
+type Registry struct {
 	Host               string   `json:"host"`
 	Endpoints          []string `json:"endpoints"`
 	CAFile             string   `json:"caFile"`
@@ -22,14 +22,15 @@ type registry struct {
 	CredentialsFile    string   `json:"credentialsFile"`
 }
 
-func (r *reader) registries(entries []registry) []upstream.Registry {
+// Registries checks the entries and makes of them what the client of origins takes.
+func (r *Reader) Registries(entries []Registry) []upstream.Registry {
 	registries := make([]upstream.Registry, 0, len(entries))
 	for i, entry := range entries {
 		path := fmt.Sprintf("registries[%d]", i)
 		host := r.host(path+".host", entry.Host)
 		known := func(other upstream.Registry) bool { return other.Host == host }
 		if host != "" && slices.ContainsFunc(registries, known) {
-			r.report(path+".host", "%q: listed already: write one entry with all endpoints", entry.Host)
+			r.Report(path+".host", "%q: listed already: write one entry with all endpoints", entry.Host)
 		}
 		for j, endpoint := range entry.Endpoints {
 			r.endpoint(fmt.Sprintf("%s.endpoints[%d]", path, j), endpoint)
@@ -46,68 +47,68 @@ func (r *reader) registries(entries []registry) []upstream.Registry {
 }
 
 // host returns the host as it stands in normalised references; empty where it is none.
-func (r *reader) host(path, text string) string {
+func (r *Reader) host(path, text string) string {
 	const hint = "write the host as it stands in image names, such as docker.io or reg.example:5000"
 	if text == "" {
-		r.report(path, "missing: %s", hint)
+		r.Report(path, "missing: %s", hint)
 		return ""
 	}
 	host, err := imageref.ParseHost(text)
 	if err != nil {
-		r.report(path, "%s: %s", err, hint)
+		r.Report(path, "%s: %s", err, hint)
 		return ""
 	}
 	return host
 }
 
-func (r *reader) endpoint(path, text string) {
+func (r *Reader) endpoint(path, text string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil: // its text may hold a password
-		r.report(path, "not a URL: write an http:// or https:// URL")
+		r.Report(path, "not a URL: write an http:// or https:// URL")
 	case u.User != nil:
-		r.report(path, "%q: write the credentials into a file that credentialsFile names", u.Redacted())
+		r.Report(path, "%q: write the credentials into a file that credentialsFile names", u.Redacted())
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		r.report(path, "%q: write an http:// or https:// URL", text)
+		r.Report(path, "%q: write an http:// or https:// URL", text)
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		r.report(path, "%q: write the URL without query and fragment", text)
+		r.Report(path, "%q: write the URL without query and fragment", text)
 	}
 }
 
 // caFile returns the path of a file with certificates; it is empty where none is named.
-func (r *reader) caFile(path, file string) string {
+func (r *Reader) caFile(path, file string) string {
 	if file == "" {
 		return ""
 	}
-	file = r.relative(file)
-	content, ok := r.readable(path, file)
+	file = r.Relative(file)
+	content, ok := r.Readable(path, file)
 	if ok && !x509.NewCertPool().AppendCertsFromPEM(content) {
-		r.report(path, "%s: no certificate in it: write the path of a PEM file", file)
+		r.Report(path, "%s: no certificate in it: write the path of a PEM file", file)
 	}
 	return file
 }
 
 // credentialsFile returns the path of a Docker config.json; it is empty where none is named.
-func (r *reader) credentialsFile(path, file string) string {
+func (r *Reader) credentialsFile(path, file string) string {
 	if file == "" {
 		return ""
 	}
-	file = r.relative(file)
-	content, ok := r.readable(path, file)
+	file = r.Relative(file)
+	content, ok := r.Readable(path, file)
 	if !ok {
 		return file
 	}
 	if _, err := docker.LoadFromReader(bytes.NewReader(content)); err != nil {
-		r.report(path, "%s: %v: write the path of a Docker config.json", file, err)
+		r.Report(path, "%s: %v: write the path of a Docker config.json", file, err)
 	}
 	return file
 }
 
-// readable reads a file that the configuration names, or reports that it cannot be read.
-func (r *reader) readable(path, file string) (content []byte, ok bool) {
+// Readable reads a file that the configuration names, or reports that it cannot be read.
+func (r *Reader) Readable(path, file string) (content []byte, ok bool) {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		r.report(path, "%v", err)
+		r.Report(path, "%v", err)
 	}
 	return content, err == nil
 }

@@ -1,4 +1,4 @@
-package serve
+package daemon
 
 import (
 	"cmp"
@@ -32,14 +32,16 @@ func checkApart(listen, metricsListen string) error {
 	return nil
 }
 
-func checkPath(flag, path, kind string) error {
+// CheckPath refuses an empty path of a file or a folder.
+func CheckPath(flag, path, kind string) error {
 	if path == "" {
 		return fmt.Errorf("--%s: empty: write the path of a %s", flag, kind)
 	}
 	return nil
 }
 
-func checkFolder(flag, path string) error {
+// CheckFolder refuses what is no folder.
+func CheckFolder(flag, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

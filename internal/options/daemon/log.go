@@ -1,4 +1,4 @@
-package serve
+package daemon
 
 import (
 	"errors"
@@ -6,20 +6,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// LogFlags are the flags of every process that logs.
-type LogFlags struct {
+// Log are the flags of every process that logs.
+type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
 }
 
 // Bind adds the flags to a set.
-func (f *LogFlags) Bind(flags *pflag.FlagSet) {
-	flags.StringVar(&f.Level, flagLogLevel, "info", "what to log from: debug, info, warn or error")
-	flags.StringVar(&f.Format, flagLogFormat, "text", "how to log: text or json")
+func (f *Log) Bind(set *pflag.FlagSet) {
+	set.StringVar(&f.Level, flagLogLevel, "info", "what to log from: debug, info, warn or error")
+	set.StringVar(&f.Format, flagLogFormat, "text", "how to log: text or json")
 }
 
 // Check says what is wrong with the flags.
-func (f *LogFlags) Check() error {
+func (f *Log) Check() error {
 	return errors.Join(
 		checkChoice(flagLogLevel, f.Level, "debug", "info", "warn", "error"),
 		checkChoice(flagLogFormat, f.Format, "text", "json"),

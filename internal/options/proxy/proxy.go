@@ -1,0 +1,137 @@
+// Package proxy turns the flags and the configuration file of larder-proxy into validated options. It opens no network connection.
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/larder-dev/larder/internal/options/configfile"
+	"github.com/larder-dev/larder/internal/options/daemon"
+	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/spf13/pflag"
+)
+
+const (
+	flagRegistry  = "registry"
+	flagTokenFile = "token-file"
+	flagConfig    = "config"
+	flagDrain     = "drain"
+)
+
+// Options are validated: a process can start with them.
+type Options struct {
+	Listen        string   // host:port, on loopback
+	MetricsListen string   // host:port
+	Registry      []string // each a host:port
+	TokenFile     string   // empty: the registry is shown no token
+	Node          string   // empty: the registry is not told
+	MirrorMode    bool     // never go to an origin
+	Registries    []upstream.Registry
+	Drain         time.Duration // how long running pulls may go on after the end was asked for
+	LogLevel      string        // debug, info, warn or error
+	LogFormat     string        // text or json
+}
+
+// Flags are the flags of larder-proxy. Bind them before the command line is parsed.
+type Flags struct {
+	flags  *pflag.FlagSet
+	listen daemon.Listen
+	log    daemon.Log
+	config string
+	o      Options
+}
+
+// Bind adds the flags to a set.
+func (f *Flags) Bind(flags *pflag.FlagSet) {
+	f.flags = flags
+	f.listen.Bind(flags, "127.0.0.1")
+	f.log.Bind(flags)
+	flags.StringSliceVar(&f.o.Registry, flagRegistry, nil,
+		"host:port of the registry, such as a headless Service's, or several; all their addresses are replicas")
+	flags.StringVar(&f.o.TokenFile, flagTokenFile, "", "file whose first line the registry wants to see; read again when it changes")
+	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
+	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
+	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
+	flags.DurationVar(&f.o.Drain, flagDrain, 10*time.Minute, "how long running pulls may go on after the end was asked for")
+}
+
+// Options reads the configuration file and returns validated options, or all that is wrong at once.
+func (f *Flags) Options() (Options, error) {
+	o := f.o
+	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
+	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
+	if o.TokenFile != "" {
+		errs = append(errs, checkToken(o.TokenFile))
+	}
+	var err error
+	o.Registries, err = f.registries()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return Options{}, err
+	}
+	return o, nil
+}
+
+// registries reads the configuration file.
+func (f *Flags) registries() ([]upstream.Registry, error) {
+	if err := daemon.CheckPath(flagConfig, f.config, "file"); err != nil {
+		return nil, err
+	}
+	text, err := configfile.Read(f.config, f.flags.Changed(flagConfig))
+	if err != nil {
+		return nil, err
+	}
+	var c struct {
+		Registries []configfile.Registry `json:"registries"`
+	}
+	r := configfile.New(f.config)
+	r.Decode(text, &c)
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	registries := r.Registries(c.Registries)
+	return registries, r.Err()
+}
+
+// checkLoopback keeps the proxy, which asks nobody who they are, to its own node.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil // said already
+	}
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return fmt.Errorf("--listen: %q: write an address of this machine alone, such as 127.0.0.1:7439", address)
+	}
+	return nil
+}
+
+func checkRegistry(targets []string) error {
+	if len(targets) == 0 {
+		return fmt.Errorf("--%s: missing: write the registry's host:port, such as larder-registry.larder.svc:7439", flagRegistry)
+	}
+	var errs []error
+	for _, target := range targets {
+		if host, port, err := net.SplitHostPort(target); err != nil || host == "" || port == "" || strings.Contains(target, "/") {
+			errs = append(errs, fmt.Errorf("--%s: %q: write host:port, such as larder-registry.larder.svc:7439", flagRegistry, target))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkToken(file string) error {
+	if _, err := os.ReadFile(file); err != nil {
+		return fmt.Errorf("--%s: %w", flagTokenFile, err)
+	}
+	return nil
+}
+
+func checkDrain(drain time.Duration) error {
+	if drain < 0 {
+		return fmt.Errorf("--%s: %s: write a duration from 0s on, such as 10m", flagDrain, drain)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/larder-dev/larder/internal/ocipath"
+)
+
+// answer is what a replica said; its body is open.
+type answer struct {
+	*http.Response
+	from *replica
+}
+
+func (a *answer) close() { _ = a.Body.Close() }
+
+// ask asks the replicas in turn, first the one that owns the repository, and returns the first answer; nil where there is none.
+func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answer {
+	for _, replica := range h.o.Replicas.ranked(q.key(), time.Now()) {
+		a, outcome := h.try(ctx, replica, q, header)
+		if ctx.Err() != nil {
+			if a != nil {
+				a.close()
+			}
+			return nil
+		}
+		h.o.Metrics.Attempts.WithLabelValues(outcome).Inc()
+		if a != nil {
+			replica.worked()
+			return a
+		}
+		h.avoid(replica, outcome)
+	}
+	return nil
+}
+
+// avoid has a replica come last for a while.
+func (h *Handler) avoid(replica *replica, why string) {
+	replica.failed(time.Now())
+	h.o.Replicas.lookAgain()
+	h.o.Log.V(1).Info("a replica of the registry failed", "replica", replica.address, "reason", why)
+}
+
+// try asks one replica. Where it gives no answer that is for the client, the outcome says why.
+func (h *Handler) try(ctx context.Context, replica *replica, q *request, header http.Header) (a *answer, outcome string) {
+	shown := h.token.get()
+	resp, err := h.send(ctx, replica, q, header, shown)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.token.renew(shown) {
+		_ = resp.Body.Close()
+		resp, err = h.send(ctx, replica, q, header, h.token.get())
+	}
+	if err == nil && isRedirect(resp) && q.Endpoint == ocipath.Blob && resp.Request.Method == http.MethodGet {
+		resp, err = h.follow(ctx, resp, header)
+		if err != nil {
+			return nil, "broken"
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, "unreachable"
+	case resp.StatusCode == http.StatusUnauthorized: // the proxy's own token: no client can help that
+		outcome = "refused"
+	case goingDown(resp):
+		outcome = "unavailable"
+	default:
+		return &answer{resp, replica}, "answered"
+	}
+	_ = resp.Body.Close()
+	return nil, outcome
+}
+
+// goingDown tells a replica that fails from one that says that the origin does. The registry's own answers carry its API version;
+// what has none comes from something before a registry that is gone. Of its own, a 503 that names no time to wait says that it is
+// shutting down.
+func goingDown(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return resp.Header.Get(apiVersion) == ""
+	case http.StatusServiceUnavailable:
+		return resp.Header.Get(apiVersion) == "" || resp.Header.Get("Retry-After") == ""
+	}
+	return false
+}
+
+const apiVersion = "Docker-Distribution-Api-Version"
+
+func (h *Handler) send(ctx context.Context, replica *replica, q *request, header http.Header, token string) (*http.Response, error) {
+	header = header.Clone()
+	if token != "" {
+		header["Authorization"] = []string{"Bearer " + token}
+	}
+	if h.o.Node != "" {
+		header["Larder-Node"] = []string{h.o.Node}
+	}
+	target := *q.client.URL
+	target.Scheme, target.Host = "http", replica.address
+	req := &http.Request{Method: q.client.Method, URL: &target, Host: q.client.Host, Header: header}
+	return h.replica.roundTrip(ctx, replica.address, req)
+}
+
+const maxRedirects = 5
+
+var errRedirects = errors.New("too many redirects")
+
+// follow goes where the registry sends a client for a blob, without anything that is secret. What describes the blob stays what the
+// registry said of it.
+func (h *Handler) follow(ctx context.Context, resp *http.Response, asked http.Header) (*http.Response, error) {
+	registry := resp.Header
+	at := resp.Request.URL
+	for range maxRedirects {
+		_ = resp.Body.Close()
+		target, err := at.Parse(resp.Header.Get("Location"))
+		if err != nil {
+			return nil, err
+		}
+		if at, resp, err = target, nil, error(nil); err != nil {
+			return nil, err
+		}
+		if resp, err = h.fetch(ctx, target, asked); err != nil {
+			return nil, err
+		}
+		if !isRedirect(resp) {
+			return described(resp, registry)
+		}
+	}
+	_ = resp.Body.Close()
+	return nil, errRedirects
+}
+
+func (h *Handler) fetch(ctx context.Context, target *url.URL, asked http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if values := asked["Range"]; len(values) > 0 {
+		req.Header["Range"] = values
+	}
+	return h.storage.RoundTrip(req)
+}
+
+var errStorage = errors.New("the object storage gave no blob")
+
+// described puts what the registry says of a blob over what its storage says.
+func described(resp *http.Response, registry http.Header) (*http.Response, error) {
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+	default:
+		_ = resp.Body.Close()
+		return nil, errStorage
+	}
+	header := registry.Clone()
+	for _, name := range []string{"Location", "Content-Length", "Content-Type"} {
+		header.Del(name)
+	}
+	for _, name := range []string{"Content-Length", "Content-Range", "Content-Type"} {
+		if values := resp.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	header.Set("Accept-Ranges", "bytes")
+	resp.Header = header
+	return resp, nil
+}
+
+func isRedirect(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
