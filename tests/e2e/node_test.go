@@ -48,7 +48,7 @@ func TestNode(t *testing.T) {
 	if got := run(t, "node", "asks", "IMAGE", image, "ARGS", "[get, 'http://web']"); got != "web 1" {
 		t.Errorf("the Service answers %q, want its pods' version", got)
 	}
-	got := run(t, "node", "looks", "IMAGE", image, "ARGS", "[lookup, members.node.svc.cluster.local]", "ON_HOST", "true")
+	got := run(t, "node", "looks", "IMAGE", image, "ARGS", "[lookup, members.node.svc.cluster.local, '2']", "ON_HOST", "true")
 	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "--namespace", "node", "--selector", "app=web", "--output", "jsonpath={.items[*].status.podIP}")) {
 		if !strings.Contains(got, pod) {
 			t.Errorf("on the host's network the headless Service resolves to %s, want %s among it", got, pod)
@@ -67,21 +67,21 @@ func TestNode_PullsThroughTheDefaultMirror(t *testing.T) {
 	if got := run(t, "mirror", "first", "IMAGE", image, "ARGS", "[]"); got != "{}" {
 		t.Errorf("the image's container says %q, want the answer of a registry", got)
 	}
-	for _, r := range mirror.Requests(origin.Manifests().Of("team/app")) {
+	for _, r := range mirror.Requests(origin.Manifests().In("team/app")) {
 		if r.Query != "ns=upstream.example" {
 			t.Errorf("%s %s?%s: want ns=upstream.example", r.Method, r.Path, r.Query)
 		}
 	}
 
 	mirror.Refuse()
-	run(t, "mirror", "second", "IMAGE", image, "ARGS", "[lookup, kubernetes.default.svc.cluster.local]") // the node has its copy
+	run(t, "mirror", "second", "IMAGE", image, "ARGS", "[lookup, kubernetes.default.svc.cluster.local, '1']") // the node has its copy
 	mirror.Heal()
 	kubectl(t, "delete", "pods", "--namespace", "mirror", "--all", "--now")
 	if err := shared.RemoveImage(t.Context(), image); err != nil {
 		t.Fatal(err)
 	}
 	mirror.Forget()
-	run(t, "mirror", "third", "IMAGE", image, "ARGS", "[lookup, kubernetes.default.svc.cluster.local]")
+	run(t, "mirror", "third", "IMAGE", image, "ARGS", "[lookup, kubernetes.default.svc.cluster.local, '1']")
 	if got := mirror.Count(origin.Blobs()); got == 0 {
 		t.Error("after its removal the image was not pulled again")
 	}

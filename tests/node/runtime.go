@@ -137,9 +137,18 @@ func (n *Node) LoadImage(ctx context.Context, reference string, img v1.Image) er
 	return err
 }
 
-// RemoveImage takes the node's copy of an image, and of all layers that no other image has.
+// RemoveImage takes the node's copy of an image, with the dead containers that hold it, and all layers that no other image has.
 func (n *Node) RemoveImage(ctx context.Context, reference string) error {
-	_, err := n.Crictl(ctx, "rmi", reference)
+	dead, err := n.Crictl(ctx, "ps", "--all", "--state", "exited", "--image", reference, "--quiet")
+	if err != nil {
+		return err
+	}
+	if ids := strings.Fields(dead); len(ids) > 0 {
+		if _, err := n.Crictl(ctx, append([]string{"rm"}, ids...)...); err != nil {
+			return err
+		}
+	}
+	_, err = n.Crictl(ctx, "rmi", reference)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -27,12 +28,12 @@ func run(args []string) error {
 		return nil
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
-	case len(args) == 2 && args[0] == "lookup":
-		return lookup(args[1])
+	case len(args) == 3 && args[0] == "lookup":
+		return lookup(args[1], args[2])
 	case len(args) == 2 && args[0] == "get":
 		return get(args[1])
 	default:
-		return fmt.Errorf("usage: guest pause | serve ADDRESS | lookup NAME | get URL; not %q", args)
+		return fmt.Errorf("usage: guest pause | serve ADDRESS | lookup NAME COUNT | get URL; not %q", args)
 	}
 }
 
@@ -70,27 +71,50 @@ func serve(address string) error {
 	return nil
 }
 
-func lookup(name string) error {
-	addresses, err := net.DefaultResolver.LookupHost(context.Background(), name)
+// lookup tells the addresses of a name, once there are enough.
+func lookup(name, enough string) error {
+	want, err := strconv.Atoi(enough)
 	if err != nil {
 		return err
 	}
-	fmt.Println(addresses)
-	return nil
+	return patiently(func(ctx context.Context) error {
+		addresses, err := net.DefaultResolver.LookupHost(ctx, name)
+		if err == nil && len(addresses) < want {
+			err = fmt.Errorf("%s is %v, want %d addresses", name, addresses, want)
+		}
+		if err == nil {
+			fmt.Println(addresses)
+		}
+		return err
+	})
 }
 
+// get tells what an address answers, once it does.
 func get(url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	return patiently(func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(os.Stdout, resp.Body)
+		return err
+	})
+}
+
+// patiently tries again while a cluster becomes what its API server says it is.
+func patiently(try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
+	for {
+		err := try(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	_, err = io.Copy(os.Stdout, resp.Body)
-	return err
 }
