@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak bench bench-scale testimage testapi lint generate verify fuzz conformance clean
+.PHONY: help run build test soak e2e demo demo-down bench bench-scale testimage testapi lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -28,6 +28,15 @@ test: ## Run every test, with the race detector.
 
 soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
+
+e2e: ## Run the tests on a real cluster of one node, with real pulls. Needs root and Linux; the first run builds Kubernetes.
+	LARDER_E2E=1 $(GO) test -count=1 -v -timeout 30m ./tests/e2e
+
+demo: ## Run a cluster of one node to play with, until Ctrl-C. Needs the same.
+	@$(GO) run ./hack/demo
+
+demo-down: ## Remove what is left of a demo that was killed.
+	@$(GO) run ./hack/demo -down
 
 bench: ## Measure Larder beside its peers; writes docs/benchmarks.md (about 15 minutes, wants an idle machine).
 	cd hack/bench && $(GO) run . -out ../../docs/benchmarks.md

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/tests/binary"
 )
 
 // Cluster is an API server of a test's own.
@@ -56,7 +57,7 @@ func Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := moduleFolder(ctx)
+	source, err := binary.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
