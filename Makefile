@@ -10,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 MODULE   := github.com/larder-dev/larder
 LDFLAGS  := -s -w -X $(MODULE)/internal/version.linked=$(VERSION)
 TOOL     := $(GO) tool -modfile=go.tools.mod
-CRDS     := helm/larder/crds
+CRDS     := helm/larder/files/crds
 
 help: ## Print what make can do.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
