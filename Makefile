@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak e2e demo demo-down bench bench-scale testimage testapi lint generate verify fuzz conformance clean
+.PHONY: help run build test chart soak e2e demo demo-down bench bench-scale testimage testapi lint generate verify fuzz conformance clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -10,7 +10,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 MODULE   := github.com/larder-dev/larder
 LDFLAGS  := -s -w -X $(MODULE)/internal/version.linked=$(VERSION)
 TOOL     := $(GO) tool -modfile=go.tools.mod
-CRDS     := helm/larder/crds
+CRDS     := helm/larder/files/crds
+HELMDOCS := --chart-search-root helm --log-level warning
 
 help: ## Print what make can do.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ test: ## Run every test, with the race detector.
 	cd hack/bench && $(GO) test ./...
 	cd tests/crash/powercut && $(GO) test ./...
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+chart: ## Check the chart: lint, golden files, a dry run at a real API server. UPDATE=1 writes the golden files anew.
+	$(GO) test ./tests/chart $(if $(UPDATE),-update)
 
 soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
@@ -53,9 +57,10 @@ testapi: ## Build etcd, kube-apiserver and kubectl for the tests where they are 
 lint: ## Run the linters of .golangci.yml.
 	$(TOOL) golangci-lint run
 
-generate: ## Write the generated code and the CRDs anew.
+generate: ## Write the generated code, the CRDs and the chart's README anew.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=$(CRDS)
+	$(TOOL) helm-docs $(HELMDOCS)
 
 verify: ## Fail where generated files, go.mod or the formatting are stale.
 	$(GO) mod tidy -diff
@@ -64,7 +69,8 @@ verify: ## Fail where generated files, go.mod or the formatting are stale.
 	$(TOOL) controller-gen object paths=./api/... output:object:dir="$$fresh/api" && \
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir="$$fresh/crds" && \
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$fresh/api/zz_generated.deepcopy.go" && \
-	diff -ru $(CRDS) "$$fresh/crds" || { echo 'run make generate'; exit 1; }
+	diff -ru $(CRDS) "$$fresh/crds" && \
+	$(TOOL) helm-docs $(HELMDOCS) --dry-run | diff -u helm/larder/README.md - || { echo 'run make generate'; exit 1; }
 
 fuzz: ## Fuzz every parser, FUZZTIME (20s) each.
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r folder; do \

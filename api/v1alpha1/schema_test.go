@@ -27,7 +27,7 @@ type crdSchema struct {
 
 func specSchema(t *testing.T, file string) crdSchema {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../../helm/larder/crds", file))
+	text, err := os.ReadFile(filepath.Join("../../helm/larder/files/crds", file))
 	if err != nil {
 		t.Fatal(err)
 	}

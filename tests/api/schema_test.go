@@ -18,7 +18,7 @@ type schema = apiextensions.JSONSchemaProps
 // objectOf returns the schema of a kind, from the file of its CustomResourceDefinition.
 func objectOf(t *testing.T, file string) schema {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "helm/larder/crds", file))
+	text, err := os.ReadFile(filepath.Join(root, "helm/larder/files/crds", file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func Start(ctx context.Context) (*Cluster, error) {
 	}
 	c := &Cluster{kubectl: filepath.Join(assets, "kubectl"), env: &envtest.Environment{
 		BinaryAssetsDirectory: assets,
-		CRDDirectoryPaths:     []string{filepath.Join(source, "..", "..", "helm", "larder", "crds")},
+		CRDDirectoryPaths:     []string{filepath.Join(source, "..", "..", "helm", "larder", "files", "crds")},
 		ErrorIfCRDPathMissing: true,
 		// The tests share two cores with what they test.
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,

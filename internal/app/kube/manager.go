@@ -67,7 +67,10 @@ func NewManager(ctx context.Context, o Options) (manager.Manager, error) {
 }
 
 // NewLive returns a reader that has no cache: it asks the API server for each object.
-func NewLive(c *rest.Config) (client.Reader, error) {
+func NewLive(c *rest.Config) (client.Reader, error) { return NewClient(c) }
+
+// NewClient is NewLive for what writes too.
+func NewClient(c *rest.Config) (client.Client, error) {
 	m, _ := mapper(nil, nil)
 	live, err := client.New(c, client.Options{Scheme: scheme, Mapper: m})
 	if err != nil {

@@ -56,7 +56,7 @@ func Start(ctx context.Context, root, dir string) (*Cluster, error) {
 	}
 	c := &Cluster{Audit: audit.Open(log), Kubeconfigs: map[string]string{}, dir: dir, env: &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
-		CRDDirectoryPaths:        []string{filepath.Join(root, "helm", "larder", "crds")},
+		CRDDirectoryPaths:        []string{filepath.Join(root, "helm", "larder", "files", "crds")},
 		ErrorIfCRDPathMissing:    true,
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
 	}}

@@ -1,0 +1,49 @@
+{{- /* larder.yaml, for registry and controller. */}}
+{{- define "larder.configFile" -}}
+{{- $config := dict }}
+{{- with include "larder.registries" (list . true) | fromYamlArray }}{{ $_ := set $config "registries" . }}{{ end }}
+{{- range $key := list "updateInterval" "updateFilters" "checkTimeout" "expiryDelay" }}
+{{- with get $.Values.config $key }}{{ $_ := set $config $key . }}{{ end }}
+{{- end }}
+{{- with include "larder.objectStorage" . }}
+{{- $driver := deepCopy (get $.Values.registry.persistence .) }}
+{{- if and (eq . "gcs") $.Values.registry.persistence.existingSecret }}{{ $_ := set $driver "keyfile" "/var/run/larder/storage/key.json" }}{{ end }}
+{{- $_ := set $config "storage" (dict . $driver) }}
+{{- end }}
+{{- $_ := set $config "webhook" (pick .Values.webhook "ignorePullPolicyAlways" "ignoredImages" "acceptedImages" "ignoredNamespaces" "noProxyNodeSelectors" "comparingOwners") }}
+{{- toYaml $config }}
+{{- end }}
+
+{{- /* larder-proxy.yaml: nodes have no credentials. */}}
+{{- define "larder.proxyConfigFile" -}}
+{{- with include "larder.registries" (list . false) | fromYamlArray }}{{ toYaml (dict "registries" .) }}{{ else }}registries: []{{ end }}
+{{- end }}
+
+{{- /* registries: with the paths of the files that larder.registryVolume mounts: (list $ withCredentials). */}}
+{{- define "larder.registries" -}}
+{{- $root := index . 0 }}{{ $credentials := index . 1 }}{{ $all := list }}
+{{- range $i, $entry := $root.Values.config.registries }}
+{{- $registry := omit $entry "caFrom" "credentialsFrom" }}
+{{- if $entry.caFrom }}{{ $_ := set $registry "caFile" (printf "/var/run/larder/registries/%d/ca.crt" $i) }}{{ end }}
+{{- if and $credentials $entry.credentialsFrom }}{{ $_ := set $registry "credentialsFile" (printf "/var/run/larder/registries/%d/config.json" $i) }}{{ end }}
+{{- $all = append $all $registry }}
+{{- end }}
+{{- toYaml $all }}
+{{- end }}
+
+{{- /* The sources of a projected volume with the files of config.registries: (list $ withCredentials); empty where there is none. */}}
+{{- define "larder.registrySources" -}}
+{{- $root := index . 0 }}{{ $credentials := index . 1 }}
+{{- range $i, $entry := $root.Values.config.registries }}
+{{- with $entry.caFrom }}
+- {{ empty .secret | ternary "configMap" "secret" }}:
+    name: {{ .secret | default .configMap }}
+    items: [{key: {{ .key | default "ca.crt" }}, path: {{ $i }}/ca.crt}]
+{{- end }}
+{{- with $credentials | ternary $entry.credentialsFrom nil }}
+- secret:
+    name: {{ .secret }}
+    items: [{key: {{ .key | default ".dockerconfigjson" }}, path: {{ $i }}/config.json}]
+{{- end }}
+{{- end }}
+{{- end }}
