@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,6 +20,7 @@ type command struct {
 
 var commands = []command{
 	{name: "larder", pkg: "./cmd/larder", title: "Larder: registry, controller and command line"},
+	{name: "larder-proxy", pkg: "./cmd/larder-proxy", title: "Larder: the proxy on each node"},
 }
 
 var platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
@@ -45,12 +47,16 @@ func parseBuild(args []string, stderr io.Writer) (buildOptions, error) {
 	flags.StringVar(&o.prefix, "prefix", "ghcr.io/larder-dev", "what comes before the images' names where containerd keeps them")
 	flags.StringVar(&o.ldflags, "ldflags", "", "flags for the linker")
 	flags.StringVar(&o.licences, "licences", "docs/licenses.csv", "`file` with the licences of the modules")
+	here := flags.Bool("here", false, "for this machine's architecture alone")
 	epoch := flags.Int64("epoch", 0, "when the source was made, in `seconds` since 1970: the time of everything in the images")
 	if err := flags.Parse(args); err != nil {
 		return buildOptions{}, err
 	}
 	if o.version == "" {
 		return buildOptions{}, errors.New("-version is missing: make image gives it, from git describe")
+	}
+	if *here {
+		o.platforms = []v1.Platform{{OS: "linux", Architecture: runtime.GOARCH}}
 	}
 	o.created = time.Unix(*epoch, 0).UTC()
 	return o, nil
