@@ -20,7 +20,7 @@ type command struct {
 
 var commands = []command{
 	{name: "larder", pkg: "./cmd/larder", title: "Larder: registry, controller and command line"},
-	{name: "larder-proxy", pkg: "./cmd/larder-proxy", title: "Larder: the proxy on each node"},
+	{name: "larder-proxy", pkg: "./cmd/larder-proxy", title: "Larder's relay on the nodes"},
 }
 
 var platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
