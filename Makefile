@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test chart soak e2e demo demo-down bench bench-scale testimage testapi lint generate verify fuzz conformance clean
+.PHONY: help run build image image-load test chart soak e2e demo demo-down bench bench-scale testimage testapi lint generate verify fuzz conformance vulncheck licenses clean
 .DELETE_ON_ERROR:
 
 GO       ?= go
@@ -12,6 +12,8 @@ LDFLAGS  := -s -w -X $(MODULE)/internal/version.linked=$(VERSION)
 TOOL     := $(GO) tool -modfile=go.tools.mod
 CRDS     := helm/larder/files/crds
 HELMDOCS := --chart-search-root helm --log-level warning
+# The time of everything in the images: that of the commit, unless the environment says another.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 help: ## Print what make can do.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +27,7 @@ build: ## Build the static binary bin/larder.
 test: ## Run every test, with the race detector.
 	cd hack/bench && $(GO) test ./...
 	cd tests/crash/powercut && $(GO) test ./...
+	cd hack/licenses && $(GO) test ./...
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 chart: ## Check the chart: lint, golden files, a dry run at a real API server. UPDATE=1 writes the golden files anew.
@@ -71,6 +74,7 @@ verify: ## Fail where generated files, go.mod or the formatting are stale.
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$fresh/api/zz_generated.deepcopy.go" && \
 	diff -ru $(CRDS) "$$fresh/crds" && \
 	$(TOOL) helm-docs $(HELMDOCS) --dry-run | diff -u helm/larder/README.md - || { echo 'run make generate'; exit 1; }
+	cd hack/licenses && $(GO) run . -verify
 
 fuzz: ## Fuzz every parser, FUZZTIME (20s) each.
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r folder; do \
@@ -83,6 +87,18 @@ conformance: ## Run the OCI conformance suite's own binary against larder serve:
 	@CONFORMANCE='$(abspath $(CONFORMANCE))' && export CONFORMANCE && \
 	if [ -z "$$CONFORMANCE" ]; then $(GO) test -count=1 -v -run '^TestSuite$$' ./tests/conformance | grep -v '^[=-]'; exit 1; fi; \
 	$(GO) test -count=1 -v -timeout 20m -run '^TestSuite$$' ./tests/conformance
+
+image: ## Build the images for amd64 and arm64 as OCI layouts in bin/image, with SBOMs; prints their digests.
+	$(GO) run ./hack/image -version '$(VERSION)' -epoch $(SOURCE_DATE_EPOCH) -ldflags '$(LDFLAGS)'
+
+image-load: ## Put the built images in a registry (IMAGE_REGISTRY=host:port/prefix) or a containerd (CONTAINERD=socket).
+	$(GO) run ./hack/image load -registry '$(IMAGE_REGISTRY)' -containerd '$(CONTAINERD)' $(if $(IMAGE_PLAIN_HTTP),-plain-http)
+
+vulncheck: ## Look for known vulnerabilities in what the binaries call; says so where the database cannot be reached.
+	$(GO) run ./hack/vulncheck $(TOOL) govulncheck
+
+licenses: ## Write docs/licenses.csv anew, and fail where a licence is not allowed.
+	cd hack/licenses && $(GO) run .
 
 clean: ## Remove what was built. The images stay.
 	rm -rf $(BIN)

@@ -133,7 +133,12 @@ func (n *Node) LoadImage(ctx context.Context, reference string, img v1.Image) er
 	if err := tarball.WriteToFile(archive, tag, img); err != nil {
 		return fmt.Errorf("packing %s: %w", reference, err)
 	}
-	_, err = n.command(ctx, nil, filepath.Join(n.tools.runtime, "ctr"), "--address", n.socket(), "--namespace", "k8s.io", "images", "import", archive)
+	return n.LoadArchive(ctx, archive)
+}
+
+// LoadArchive gives the node the images of a tar file, as Docker or OCI write it.
+func (n *Node) LoadArchive(ctx context.Context, file string) error {
+	_, err := n.command(ctx, nil, filepath.Join(n.tools.runtime, "ctr"), "--address", n.socket(), "--namespace", "k8s.io", "images", "import", file)
 	return err
 }
 

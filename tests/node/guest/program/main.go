@@ -1,4 +1,4 @@
-// Program is what the containers of tests run: it serves its version, looks a name up, fetches an address, or waits.
+// Program is what the containers of tests run: it tells or serves its version, prints a file, looks a name up, fetches an address, or waits.
 package main
 
 import (
@@ -32,8 +32,15 @@ func run(args []string) error {
 		return lookup(args[1], args[2])
 	case len(args) == 2 && args[0] == "get":
 		return get(args[1])
+	case len(args) == 1 && args[0] == "version":
+		fmt.Print(os.Getenv("VERSION"))
+		return nil
+	case len(args) == 2 && args[0] == "cat":
+		content, err := os.ReadFile(args[1])
+		fmt.Print(string(content))
+		return err
 	default:
-		return fmt.Errorf("usage: guest pause | serve ADDRESS | lookup NAME COUNT | get URL; not %q", args)
+		return fmt.Errorf("usage: guest pause | version | cat FILE | serve ADDRESS | lookup NAME COUNT | get URL; not %q", args)
 	}
 }
 

@@ -1,0 +1,222 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/larder-dev/larder/tests/node"
+	"github.com/larder-dev/larder/tests/origin"
+)
+
+const (
+	system = "larder-system" // Larder's own namespace
+	front  = "localhost:7439/"
+	host   = "reg.example"     // the origin of most images
+	locked = "private.example" // the origin that asks for a password
+)
+
+// larder is Larder as a user installs it, and the origins of what the cluster runs.
+type larder struct {
+	origin, private *origin.Origin
+	values          string // the file that helm is given
+	report          *report
+}
+
+// TestLarder is one life of an installation, from the first working chart to its removal. Each part finds what the one before has left.
+func TestLarder(t *testing.T) {
+	l := newLarder(t)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"Install the first chart and upgrade it", l.upgrade},
+		{"A pod is rewritten and its image kept", l.rewritten},
+		{"Its origin is gone and so is the node's copy", l.outage},
+		{"A moved tag follows after the interval and not before", l.moved},
+		{"Always and ignored pods are left alone", l.leftAlone},
+		{"A private image outlives its secret", l.revoked},
+		{"By digest and as a volume and in an ephemeral container", l.kinds},
+		{"The registry is killed in the middle of a pull", l.killed},
+		{"The registry is down", l.withoutRegistry},
+		{"The controller is down", l.withoutController},
+		{"The API server is down", l.withoutAPIServer},
+		{"Every workload is replaced under load", l.replaced},
+		{"Mirror mode", l.mirrored},
+		{"Uninstall", l.uninstalled},
+	} {
+		if !t.Run(part.name, part.test) {
+			t.FailNow() // what comes after would fail too, and tell nothing
+		}
+	}
+	l.report.print(t)
+}
+
+func newLarder(t *testing.T) *larder {
+	l := &larder{report: &report{}}
+	l.origin = newOrigin(t, host)
+	l.private = origin.New(t, origin.WithAddress(node.IP+":0"), origin.WithBasic(origin.User{Name: "alice", Password: "sesame"}))
+	if err := shared.WriteHosts(locked, l.private.URL()); err != nil {
+		t.Fatal(err)
+	}
+	l.report.watch(host, l.origin)
+	l.report.watch(locked, l.private)
+	l.values = filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(l.values, []byte(fmt.Sprintf(values, l.origin.URL(), l.private.URL())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	provideVolume(t)
+	loadLarder(t)
+	newNamespace(t, "shop")
+	return l
+}
+
+// values are what this cluster needs beside the defaults: origins that no DNS knows, by plain HTTP.
+const values = `
+image: {registry: larder.test, tag: e2e}
+config:
+  registries:
+  - {host: reg.example, endpoints: ['%[1]s']}
+  - {host: mirror.example, endpoints: ['%[1]s']}
+  - {host: fallback.example, endpoints: ['%[1]s']}
+  - {host: private.example, endpoints: ['%[2]s']}
+registry: {persistence: {size: 1Gi}}
+`
+
+// provideVolume makes what a cluster with a storage class would make for the registry's claim.
+func provideVolume(t *testing.T) {
+	t.Helper()
+	folder := filepath.Join(shared.Dir, "volume")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(folder, 65532, 65532); err != nil { // fsGroup does not hold for folders of the host
+		t.Fatal(err)
+	}
+	apply(t, `
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: larder}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {path: FOLDER}
+`, "FOLDER", folder)
+}
+
+// loadLarder builds Larder's images and gives them to the node, as make image and make image-load do.
+func loadLarder(t *testing.T) {
+	t.Helper()
+	out := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./hack/image", "-here", "-version", "e2e", "-prefix", "larder.test", "-out", out, "-ldflags", "-s -w")
+	cmd.Dir = "../.."
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the images: %v\n%s", err, said)
+	}
+	for _, name := range []string{"larder", "larder-proxy"} {
+		if err := shared.LoadArchive(t.Context(), filepath.Join(out, name+".tar")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// push makes a version of an image at the origin.
+func (l *larder) push(t *testing.T, reference string, content v1.Image) origin.Image {
+	t.Helper()
+	return l.origin.Push(t, reference, content)
+}
+
+// helm runs helm, and ends the test where it fails.
+func helm(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := shared.Helm(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// rolledOut waits for all of Larder.
+func rolledOut(t *testing.T) {
+	t.Helper()
+	for _, workload := range []string{"deployment/larder-controller", "statefulset/larder-registry", "daemonset/larder-proxy"} {
+		kubectl(t, "rollout", "status", "--namespace", system, workload, "--timeout=180s")
+	}
+}
+
+// scale gives a workload of Larder another number of replicas, and waits until it has them.
+func scale(t *testing.T, workload, app string, replicas int) {
+	t.Helper()
+	kubectl(t, "scale", "--namespace", system, workload, fmt.Sprintf("--replicas=%d", replicas))
+	if replicas > 0 {
+		kubectl(t, "rollout", "status", "--namespace", system, workload, "--timeout=120s")
+		return
+	}
+	gone(t, system, "app.kubernetes.io/component="+app)
+}
+
+// gone waits until no pod is left that a selector names.
+func gone(t *testing.T, namespace, selector string) {
+	t.Helper()
+	eventually(t, "the pods "+selector+" to be gone", func(ctx context.Context) error {
+		left, err := shared.Kubectl(ctx, "get", "pods", "--namespace", namespace, "--selector", selector, "--output", "name")
+		if err == nil && left != "" {
+			err = fmt.Errorf("there are still %s", left)
+		}
+		return err
+	})
+}
+
+// imageOf returns the image of a pod's first container.
+func imageOf(t *testing.T, pod string) string {
+	t.Helper()
+	return kubectl(t, "get", "pod", "--namespace", "shop", pod, "--output", "jsonpath={.spec.containers[0].image}")
+}
+
+// forget deletes pods of the shop, and the node's copy of images, under their own name and Larder's.
+func forget(t *testing.T, pods []string, images ...string) {
+	t.Helper()
+	kubectl(t, append([]string{"delete", "pod", "--namespace", "shop", "--now", "--ignore-not-found", "--wait"}, pods...)...)
+	for _, image := range images {
+		for _, name := range []string{image, front + image} {
+			eventually(t, "the node to forget "+name, func(ctx context.Context) error { return removeImage(ctx, name) })
+		}
+	}
+}
+
+// removeImage removes an image from the node; one that is not there is no error.
+func removeImage(ctx context.Context, name string) error {
+	listed, err := shared.Crictl(ctx, "images", "--quiet", name)
+	if err != nil || strings.TrimSpace(listed) == "" {
+		return err
+	}
+	return shared.RemoveImage(ctx, name)
+}
+
+// eventually waits for what other processes do.
+func eventually(t *testing.T, what string, ok func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s: %v", what, err)
+		}
+	}
+}
