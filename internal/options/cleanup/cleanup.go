@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/pflag"
-
 	"github.com/larder-dev/larder/internal/options/cluster"
-	"github.com/larder-dev/larder/internal/options/serve"
+	"github.com/larder-dev/larder/internal/options/daemon"
+	"github.com/spf13/pflag"
 )
 
 const flagFinalizers = "finalizers"
@@ -23,7 +22,7 @@ type Options struct {
 // Flags are the flags of larder cleanup. Bind them before the command line is parsed.
 type Flags struct {
 	cluster    cluster.Flags
-	log        serve.LogFlags
+	log        daemon.Log
 	finalizers bool
 }
 
