@@ -20,6 +20,7 @@ func (a *answer) close() { _ = a.Body.Close() }
 
 // ask asks the replicas in turn, first the one that owns the repository, and returns the first answer; nil where there is none.
 func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answer {
+	h.o.Replicas.await(ctx)
 	for _, replica := range h.o.Replicas.ranked(q.key(), time.Now()) {
 		a, outcome := h.try(ctx, replica, q, header)
 		if ctx.Err() != nil {
@@ -117,10 +118,8 @@ func (h *Handler) follow(ctx context.Context, resp *http.Response, asked http.He
 		if err != nil {
 			return nil, err
 		}
-		if at, resp, err = target, nil, error(nil); err != nil {
-			return nil, err
-		}
-		if resp, err = h.fetch(ctx, target, asked); err != nil {
+		at = target
+		if resp, err = h.fetch(ctx, target, asked); err != nil { //nolint:bodyclose // the next turn closes it, or the caller
 			return nil, err
 		}
 		if !isRedirect(resp) {
