@@ -41,9 +41,12 @@ func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answ
 
 // avoid has a replica come last for a while.
 func (h *Handler) avoid(replica *replica, why string) {
-	replica.failed(time.Now())
+	now := time.Now()
+	if !replica.avoided(now) { // else it was told a moment ago
+		h.o.Log.Info("a replica of the registry failed", "replica", replica.address, "reason", why)
+	}
+	replica.failed(now)
 	h.o.Replicas.lookAgain()
-	h.o.Log.V(1).Info("a replica of the registry failed", "replica", replica.address, "reason", why)
 }
 
 // try asks one replica. Where it gives no answer that is for the client, the outcome says why.
@@ -52,7 +55,7 @@ func (h *Handler) try(ctx context.Context, replica *replica, q *request, header 
 	resp, err := h.send(ctx, replica, q, header, shown)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.token.renew(shown) {
 		_ = resp.Body.Close()
-		resp, err = h.send(ctx, replica, q, header, h.token.get())
+		resp, err = h.send(ctx, replica, q, header, h.token.get()) //nolint:bodyclose // closed below, or the caller's
 	}
 	if err == nil && isRedirect(resp) && q.Endpoint == ocipath.Blob && resp.Request.Method == http.MethodGet {
 		resp, err = h.follow(ctx, resp, header)
@@ -119,7 +122,7 @@ func (h *Handler) follow(ctx context.Context, resp *http.Response, asked http.He
 			return nil, err
 		}
 		at = target
-		if resp, err = h.fetch(ctx, target, asked); err != nil { //nolint:bodyclose // the next turn closes it, or the caller
+		if resp, err = h.fetch(ctx, target, asked); err != nil {
 			return nil, err
 		}
 		if !isRedirect(resp) {

@@ -1,3 +1,3 @@
-// Package proxy_test runs the larder-proxy binary before a registry of its own: how it starts, what it costs, and that updating it drops
+// Package proxy runs the larder-proxy binary before a registry of its own: how it starts, what it costs, and that updating it drops
 // no pull.
-package proxy_test
+package proxy

@@ -1,4 +1,4 @@
-package proxy_test
+package proxy
 
 import (
 	"bufio"
@@ -90,7 +90,7 @@ func start(t *testing.T, listen, metrics string, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		select {
-		case <-p.ended:
+		case _ = <-p.ended:
 		case <-time.After(patience):
 		}
 		if t.Failed() {
