@@ -90,7 +90,8 @@ func start(t *testing.T, listen, metrics string, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		select {
-		case _ = <-p.ended:
+		case err := <-p.ended:
+			t.Logf("larder-proxy ended: %v", err)
 		case <-time.After(patience):
 		}
 		if t.Failed() {
