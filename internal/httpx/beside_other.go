@@ -10,5 +10,5 @@ import (
 // shared leaves the address to this process alone: only Linux hands it over without a loss.
 func shared(_, _ string, _ syscall.RawConn) error { return nil }
 
-// YieldTo does nothing: no other process listens beside ln's.
-func YieldTo(net.Listener) error { return nil }
+// HandOver does nothing: no other process listens beside ln's.
+func HandOver(net.Listener) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // connections knows which connections of a server have not carried a request yet, and when all are gone.
@@ -56,6 +57,22 @@ func (c *connections) remove(conn net.Conn) {
 	c.open--
 	if c.open == 0 && c.gone != nil {
 		close(c.gone)
+	}
+}
+
+// awaitUsed returns when every connection has carried a request, after most at the latest. It wants to see that twice: a request counts
+// a moment before its handler runs.
+func (c *connections) awaitUsed(most time.Duration) {
+	const looks = 100
+	used := 0
+	for range looks {
+		if used++; c.freshCount.Load() > 0 {
+			used = 0
+		}
+		if used == 2 || most == 0 {
+			return
+		}
+		time.Sleep(most / looks)
 	}
 }
 

@@ -27,13 +27,14 @@ const (
 type Options struct {
 	Log   logr.Logger
 	Drain time.Duration // how long requests that run when the server stops may go on; 0: not at all
+	Fresh time.Duration // how long it goes on accepting while connections have not carried a request yet; 0: not at all
 
 	stall time.Duration // stallTimeout; a test has less
 }
 
-// Serve answers the connections of ln, HTTP/1.1 without TLS, until ctx ends. Then it accepts no more, closes connections
-// without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them off.
-// It closes ln. A nil error says that no handler runs any more.
+// Serve answers the connections of ln, HTTP/1.1 without TLS, until ctx ends. Then, after o.Fresh at most, it accepts no more,
+// closes connections without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them
+// off. It closes ln. A nil error says that no handler runs any more.
 //
 // Headers must arrive within 10 s, and of a request body some bytes every 30 s. On Linux a client that takes nothing of its answer
 // for 60 s is dropped; a transfer that moves, however slowly, is never ended. A request's context carries ctx's values, and ends
@@ -42,7 +43,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, o Options
 	requests, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
 	s := &server{
-		drain: o.Drain, log: o.Log, breakOff: breakOff, conns: newConnections(), stalls: newStalls(cmp.Or(o.stall, stallTimeout)),
+		drain: o.Drain, fresh: o.Fresh, log: o.Log, breakOff: breakOff, conns: newConnections(), stalls: newStalls(cmp.Or(o.stall, stallTimeout)),
 	}
 	s.http = &http.Server{
 		Handler:           boundBodies(handler),
@@ -68,6 +69,7 @@ type server struct {
 	conns    *connections
 	stalls   *stalls
 	drain    time.Duration
+	fresh    time.Duration
 	log      logr.Logger
 	breakOff context.CancelFunc // ends the contexts of all requests
 }
@@ -92,6 +94,7 @@ func (s *server) run(ctx context.Context, ln net.Listener) error {
 // shutDown stops the server gently. http.Server's own Shutdown only helps: it takes up to 5 s to give up a connection that never
 // carried a request, and up to 500 ms to notice that the last answer is out.
 func (s *server) shutDown(served <-chan error) error {
+	s.conns.awaitUsed(s.fresh) // before: net/http drops what it reads once it stops
 	polling, stopPolling := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	defer wg.Wait()

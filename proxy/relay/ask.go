@@ -20,6 +20,7 @@ func (a *answer) close() { _ = a.Body.Close() }
 
 // ask asks the replicas in turn, first the one that owns the repository, and returns the first answer; nil where there is none.
 func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answer {
+	h.o.Replicas.await(ctx)
 	for _, replica := range h.o.Replicas.ranked(q.key(), time.Now()) {
 		a, outcome := h.try(ctx, replica, q, header)
 		if ctx.Err() != nil {
@@ -40,9 +41,12 @@ func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answ
 
 // avoid has a replica come last for a while.
 func (h *Handler) avoid(replica *replica, why string) {
-	replica.failed(time.Now())
+	now := time.Now()
+	if !replica.avoided(now) { // else it was told a moment ago
+		h.o.Log.Info("a replica of the registry failed", "replica", replica.address, "reason", why)
+	}
+	replica.failed(now)
 	h.o.Replicas.lookAgain()
-	h.o.Log.V(1).Info("a replica of the registry failed", "replica", replica.address, "reason", why)
 }
 
 // try asks one replica. Where it gives no answer that is for the client, the outcome says why.
@@ -51,7 +55,7 @@ func (h *Handler) try(ctx context.Context, replica *replica, q *request, header 
 	resp, err := h.send(ctx, replica, q, header, shown)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.token.renew(shown) {
 		_ = resp.Body.Close()
-		resp, err = h.send(ctx, replica, q, header, h.token.get())
+		resp, err = h.send(ctx, replica, q, header, h.token.get()) //nolint:bodyclose // closed below, or the caller's
 	}
 	if err == nil && isRedirect(resp) && q.Endpoint == ocipath.Blob && resp.Request.Method == http.MethodGet {
 		resp, err = h.follow(ctx, resp, header)
@@ -117,9 +121,7 @@ func (h *Handler) follow(ctx context.Context, resp *http.Response, asked http.He
 		if err != nil {
 			return nil, err
 		}
-		if at, resp, err = target, nil, error(nil); err != nil {
-			return nil, err
-		}
+		at = target
 		if resp, err = h.fetch(ctx, target, asked); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,9 +30,7 @@ var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy
 func (h *Handler) deliver(w http.ResponseWriter, q *request, a *answer) {
 	httpx.RecordOf(w).Cache = cacheLabel(a.Header.Get("Cache-Status"))
 	header := w.Header()
-	for name, values := range a.Header {
-		header[name] = values
-	}
+	maps.Copy(header, a.Header)
 	for _, name := range hopByHop {
 		header.Del(name)
 	}

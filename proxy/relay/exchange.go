@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,9 +43,10 @@ func newExchanger() *exchanger { return &exchanger{idle: map[string][]*conn{}} }
 // proves dead is replaced.
 func (x *exchanger) roundTrip(ctx context.Context, address string, req *http.Request) (*http.Response, error) {
 	for {
-		c, err := x.take(address), error(nil)
+		c := x.take(address)
 		kept := c != nil
 		if !kept {
+			var err error
 			if c, err = dial(ctx, address); err != nil {
 				return nil, err
 			}
@@ -66,7 +68,7 @@ func (x *exchanger) exchange(ctx context.Context, c *conn, req *http.Request) (*
 	err := req.Write(c.TCPConn)
 	var resp *http.Response
 	if err == nil {
-		resp, err = http.ReadResponse(c.in, req) //nolint:bodyclose // the caller's
+		resp, err = http.ReadResponse(c.in, req)
 	}
 	if err != nil {
 		release()
@@ -142,7 +144,7 @@ type body struct {
 	release       func() bool // of the context
 	left          int64       // < 0: not known
 	keep          bool
-	closed        bool
+	closed        atomic.Bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -189,10 +191,9 @@ func (b *body) move(w io.Writer) (int64, error) {
 }
 
 func (b *body) Close() error {
-	if b.closed {
+	if b.closed.Swap(true) {
 		return nil
 	}
-	b.closed = true
 	if b.release() && b.keep && b.left == 0 {
 		b.pool.keep(b.conn)
 		return nil

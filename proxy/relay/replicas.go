@@ -19,6 +19,7 @@ const (
 	refreshEvery = 5 * time.Second
 	refreshPause = 500 * time.Millisecond // between two refreshes, whatever asks for them
 	lookupTime   = 5 * time.Second
+	firstLook    = time.Second     // how long a request waits for DNS when it was never asked before
 	avoidFor     = 5 * time.Second // how long a replica that failed comes last
 )
 
@@ -32,6 +33,8 @@ type Replicas struct {
 	log     logr.Logger
 	known   prometheus.Gauge
 	hurry   chan struct{}
+	looked  chan struct{} // closed when DNS was asked for the first time
+	once    sync.Once
 	list    atomic.Pointer[[]*replica]
 
 	mu    sync.Mutex
@@ -50,7 +53,8 @@ func (r *replica) avoided(now time.Time) bool { return now.UnixNano() < r.avoid.
 
 // NewReplicas returns the replicas behind targets, each a host:port. None is known until Run has looked.
 func NewReplicas(targets []string, lookup LookupHost, known prometheus.Gauge, log logr.Logger) *Replicas {
-	r := &Replicas{targets: targets, lookup: lookup, log: log, known: known, hurry: make(chan struct{}, 1), found: map[string][]string{}}
+	r := &Replicas{targets: targets, lookup: lookup, log: log, known: known, hurry: make(chan struct{}, 1),
+		looked: make(chan struct{}), found: map[string][]string{}}
 	r.list.Store(new([]*replica))
 	return r
 }
@@ -90,6 +94,21 @@ func (r *Replicas) refresh(ctx context.Context) {
 	wg.Wait()
 	if ctx.Err() == nil {
 		r.publish()
+		r.once.Do(func() { close(r.looked) })
+	}
+}
+
+// await waits for the first look at DNS, but not for long: a process that has just started would send its first requests elsewhere.
+func (r *Replicas) await(ctx context.Context) {
+	select {
+	case <-r.looked:
+		return
+	default:
+	}
+	select {
+	case <-r.looked:
+	case <-time.After(firstLook):
+	case <-ctx.Done():
 	}
 }
 

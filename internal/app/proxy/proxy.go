@@ -24,8 +24,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// probesGrace is how long a probe that is being answered may take when the process ends.
-const probesGrace = 400 * time.Millisecond
+const (
+	// probesGrace is how long a probe that is being answered may take when the process ends.
+	probesGrace = 400 * time.Millisecond
+	// freshGrace is how long a connection may then take to carry its first request: it is on its way, since nothing connects any more.
+	freshGrace = time.Second
+)
 
 // process is a running larder-proxy.
 type process struct {
@@ -117,7 +121,11 @@ func (p *process) serve(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	probes, endProbes := context.WithCancel(context.WithoutCancel(ctx))
 	p.ready.Store(true)
-	defer context.AfterFunc(ctx, func() { p.handOver(stop) })()
+	group.Go(func() error {
+		<-ctx.Done()
+		p.handOver(stop)
+		return nil
+	})
 	group.Go(func() error {
 		return httpx.Serve(probes, p.admin, admin.Handler(p.gatherer, p.check),
 			httpx.Options{Log: p.log.WithName("probes"), Drain: probesGrace})
@@ -126,7 +134,7 @@ func (p *process) serve(ctx context.Context) error {
 		defer endProbes()
 		defer stop()
 		face := httpx.Observe(p.metrics, logging.NewTyped(p.log.WithName("access")), p.relay)
-		return httpx.Serve(serving, p.main, face, httpx.Options{Log: p.log.WithName("server"), Drain: p.o.Drain})
+		return httpx.Serve(serving, p.main, face, httpx.Options{Log: p.log.WithName("server"), Drain: p.o.Drain, Fresh: freshGrace})
 	})
 	for _, run := range []func(context.Context){p.replicas.Run, p.relay.Run} {
 		group.Go(func() error {
@@ -137,21 +145,17 @@ func (p *process) serve(ctx context.Context) error {
 	return group.Wait()
 }
 
-// handOver begins the end: what connects from now on goes to the process that listens beside this one, if there is one. What connected
-// before is accepted still, for closing the listener would reset it.
+// handOver begins the end: what connects from now on goes to the process that listens beside this one, if there is one.
 func (p *process) handOver(stop func()) {
 	p.ready.Store(false)
 	p.log.Info("stopping")
-	for _, ln := range []net.Listener{p.main, p.admin} {
-		if err := httpx.YieldTo(ln); err != nil {
+	for _, ln := range []net.Listener{p.admin, p.main} {
+		if err := httpx.HandOver(ln); err != nil {
 			p.log.Error(err, "connections that come while the process ends may be reset")
 		}
 	}
-	time.AfterFunc(acceptFor, stop)
+	stop()
 }
-
-// acceptFor is how long connections are accepted after the listener yielded: those that wait are few, and each takes microseconds.
-const acceptFor = 250 * time.Millisecond
 
 func (p *process) check() error {
 	if !p.ready.Load() {

@@ -99,11 +99,8 @@ func (f *Flags) registries() ([]upstream.Registry, error) {
 
 // checkLoopback keeps the proxy, which asks nobody who they are, to its own node.
 func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil // said already
-	}
-	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+	host, _, malformed := net.SplitHostPort(address) // which the check of all addresses says
+	if addr, err := netip.ParseAddr(host); malformed == nil && host != "localhost" && (err != nil || !addr.IsLoopback()) {
 		return fmt.Errorf("--listen: %q: write an address of this machine alone, such as 127.0.0.1:7439", address)
 	}
 	return nil
