@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -194,8 +195,8 @@ func forget(t *testing.T, pods []string, images ...string) {
 
 // removeImage removes an image from the node; one that is not there is no error.
 func removeImage(ctx context.Context, name string) error {
-	listed, err := shared.Crictl(ctx, "images", "--quiet", name)
-	if err != nil || strings.TrimSpace(listed) == "" {
+	listed, err := shared.Crictl(ctx, "images", "--output", "json")
+	if err != nil || !strings.Contains(listed, strconv.Quote(name)) {
 		return err
 	}
 	return shared.RemoveImage(ctx, name)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -26,12 +27,15 @@ type injector struct {
 	now    func() time.Time
 }
 
-// register adds the injector to a manager. It works where the manager leads.
+// register adds the injector to a manager. It works on every replica, the leader or not: while the webhook is switched on, the one that
+// leads may be of before, and would wait to be replaced by one that waits to be trusted. Of two that patch at once one fails, and finds
+// nothing to do when it tries again.
 func (i *injector) register(m manager.Manager) error {
 	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{{}} })
 	err := ctrl.NewControllerManagedBy(m).Named("webhook-trust").
 		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, one).
 		Watches(&corev1.Secret{}, one).
+		WithOptions(controller.Options{NeedLeaderElection: new(false)}).
 		Complete(i)
 	if err != nil {
 		return fmt.Errorf("adding the controller of the webhook's trust: %w", err)
