@@ -28,6 +28,7 @@ test: ## Run every test, with the race detector.
 
 soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
+	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 4h -run TestSweep ./internal/store
 
 bench: ## Measure Larder beside its peers; writes docs/benchmarks.md (about 15 minutes, wants an idle machine).
 	cd hack/bench && $(GO) run . -out ../../docs/benchmarks.md

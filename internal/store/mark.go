@@ -135,13 +135,13 @@ func (m *mark) tags(ctx context.Context) ([]digest.Digest, error) {
 			m.dead = append(m.dead, item{kind: tombstone, path: paths.record, tag: tag})
 			continue
 		}
-		roots = append(roots, rec.roots()...)
+		roots = append(roots, rec.Reaches()...)
 	}
 	return roots, nil
 }
 
-// roots are the revisions that a tag keeps.
-func (rec TagRecord) roots() []digest.Digest {
+// Reaches lists the revisions that a tag keeps from being swept: also those of its history.
+func (rec TagRecord) Reaches() []digest.Digest {
 	roots := []digest.Digest{rec.Digest}
 	if rec.Complete != "" {
 		roots = append(roots, rec.Complete)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/opencontainers/go-digest"
@@ -256,5 +258,57 @@ func forEachDriver(t *testing.T, run func(*testing.T, *Store)) {
 			s, _ := openStore(t, Options{Driver: driver})
 			run(t, s)
 		})
+	}
+}
+
+// cut is a driver that ends its process, as far as that can be seen, after a number of deletions.
+type cut struct {
+	storagedriver.StorageDriver
+	left int
+}
+
+var errCut = errors.New("killed")
+
+func (c *cut) Delete(ctx context.Context, path string) error {
+	if c.left--; c.left < 0 {
+		return errCut
+	}
+	return c.StorageDriver.Delete(ctx, path)
+}
+
+func TestSweep_P1_AnotherProcessGoesOnWhereOneWasKilled(t *testing.T) {
+	t.Parallel()
+	for deletions := 0; ; deletions++ {
+		folder := t.TempDir()
+		s, _ := openStore(t, Options{Data: folder})
+		s.spools.sync = func(*os.File) error { return nil }
+		now := time.Unix(1_700_000_000, 0)
+		o := SweepOptions{Grace: time.Hour, Now: func() time.Time { return now }}
+		kept := putImage(t, s, nginx, nil, "config", "layer")
+		gone := putImage(t, s, nginx, nil, "old config", "layer")
+		putTag(t, s, nginx, "1", TagRecord{Digest: kept.desc.Digest})
+		putTag(t, s, nginx, "0", TagRecord{Digest: gone.desc.Digest, Untagged: true})
+		sweepNow(t, s, o)
+		now = now.Add(time.Hour)
+
+		s.driver = &cut{s.driver, deletions}
+		_, err := s.Sweep(t.Context(), o)
+		if err != nil && !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		again, _ := openStore(t, Options{Data: folder})
+		sweepNow(t, again, o)
+		wantImage(t, again, nginx, kept, true)
+		gone.blobs = gone.blobs[:1]
+		wantImage(t, again, nginx, gone, false)
+		if _, err := again.Tag(t.Context(), nginx, "0"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the tombstone: %v, want it gone", err)
+		}
+		if t.Failed() {
+			t.Fatalf("killed after %d deletions", deletions)
+		}
+		if err == nil {
+			return
+		}
 	}
 }
