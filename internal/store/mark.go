@@ -241,7 +241,7 @@ func (m *mark) documents(ctx context.Context) error {
 	return nil
 }
 
-// named is what the sweep reads of manifests and indexes of every kind.
+// namedBy is what the sweep reads of manifests and indexes of every kind.
 type namedBy struct {
 	Manifests []named `json:"manifests"`
 	Config    named   `json:"config"`

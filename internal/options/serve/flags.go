@@ -30,6 +30,8 @@ type Cache struct {
 	CheckTimeout      time.Duration   // how long a request waits for a check
 	Defaults          policy.Defaults // for tags of which no Repository says otherwise
 	ExpiryDelay       time.Duration   // how long a tag that no object names is kept after its last pull; 0: for ever
+	Sweep             Sweep
+	ScrubPeriod       time.Duration // within which all stored blobs are hashed again; 0: never
 }
 
 // Storage says where the store is.

@@ -74,6 +74,7 @@ func defaults() serve.Options {
 		Cache: serve.Cache{
 			Data: "./larder-data", Manifests: "./repositories", LogLevel: "info", LogFormat: "text", Registries: []upstream.Registry{},
 			CheckTimeout: 2 * time.Second, ExpiryDelay: 720 * time.Hour,
+			Sweep: serve.Sweep{Interval: time.Hour, Grace: time.Hour}, ScrubPeriod: 168 * time.Hour,
 		},
 		Listen: "127.0.0.1:7439", MetricsListen: "127.0.0.1:7440",
 	}
@@ -117,6 +118,10 @@ func TestFlags_Options(t *testing.T) {
 		"Checks at every pull": {[]string{"--config", configFile(t, "updateInterval: 0s")}, func(o *serve.Options) {
 			o.Defaults.Interval = &always
 		}},
+		"Sweeps when it is asked to, and then at once": {
+			[]string{"--config", configFile(t, "sweep: {interval: never, grace: 0s}\nscrub: {period: never}")},
+			func(o *serve.Options) { o.Sweep, o.ScrubPeriod = serve.Sweep{}, 0 },
+		},
 		"Never is no default": {[]string{"--config", configFile(t, "updateInterval: never")}, func(*serve.Options) {}},
 		"Object storage under its own keys": {
 			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, region: eu-central-1, secure: false, rootdirectory: /in/bucket, keyid: }}")},
@@ -151,6 +156,9 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		text string
 		want string
 	}{
+		"A sweep all the time":     {"sweep: {interval: 0s}", `:1: sweep.interval: "0s": write a duration above 0s, such as 1h, or never`},
+		"A period that is none":    {"scrub: {period: weekly}", `:1: scrub.period: "weekly": write a duration such as 168h, or never`},
+		"A grace that is none":     {"sweep: {grace: soon}", `:1: sweep.grace: "soon": write a duration such as 1h or 0s`},
 		"An unknown key":           {"cahce: 1", ":1: cahce: unknown key: write one of registries, storage, checkTimeout, updateInterval, updateFilters, expiryDelay"},
 		"An unknown registry key":  {"registries:\n- host: a.b\n  caflie: x", ":3: registries[0].caflie: unknown key: write one of host, endpoints, caFile, insecureSkipVerify, credentialsFile"},
 		"Not YAML":                 {"checkTimeout: 2s\nexpiryDelay: 'b", ":2: found unexpected end of stream"},
