@@ -6,6 +6,7 @@ package cache
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -57,6 +58,8 @@ type Cache struct {
 	lists    *lru.Cache[subject, any] // of list[string] and list[ocispec.Descriptor]
 	names    *names
 	pulls    pulls
+
+	isCrowded atomic.Bool // the store is larger than its limit, and that was said
 
 	checks   checks
 	holds    *holds

@@ -32,6 +32,9 @@ type Metrics struct {
 	SweepWaiting     prometheus.Gauge         // bytes that nothing reaches, and that wait for their grace period
 	ScrubbedBytes    prometheus.Counter       // bytes of stored blobs that were hashed again
 	ScrubbedBad      *prometheus.CounterVec   // outcome (repaired, lost): stored blobs that did not have their digest any more
+	StoreBytes       prometheus.Gauge         // bytes of the stored blobs, where the store has a limit
+	StoreCrowded     prometheus.Gauge         // 1 while the store is larger than its limit and all that is left is in use
+	Evictions        prometheus.Counter       // images removed because the store was larger than its limit
 	BuildInfo        *prometheus.GaugeVec     // version: always 1
 }
 
@@ -92,6 +95,9 @@ func New(reg prometheus.Registerer) *Metrics {
 		SweepWaiting:     gauge("sweep_waiting_bytes", "Bytes of blobs that nothing reaches, and that are deleted after a grace period."),
 		ScrubbedBytes:    counter("scrub_bytes_total", "Bytes of stored blobs hashed again in the background."),
 		ScrubbedBad:      counters("scrub_bad_blobs_total", "Stored blobs that did not have their digest any more, by what became of them.", "outcome"),
+		StoreBytes:       gauge("store_bytes", "Bytes of the stored blobs, as last looked at; only with a limit."),
+		StoreCrowded:     gauge("store_over_limit", "1 while the store is larger than its limit and all that is left is in use, else 0."),
+		Evictions:        counter("evictions_total", "Images removed because the store was larger than its limit."),
 		BuildInfo:        gauges("build_info", "The version of this process.", "version"),
 	}
 }

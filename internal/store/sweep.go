@@ -71,8 +71,8 @@ func (s *Store) sweep(ctx context.Context, o SweepOptions) (SweepReport, error) 
 	if err != nil {
 		return SweepReport{}, err
 	}
-	if first != nil && first.At.After(o.Now()) {
-		first = nil // the clock was set back
+	if first != nil && (first.Count == 0 || first.At.After(o.Now())) {
+		first = nil // there is nothing to wait for, or the clock was set back
 	}
 	if o.Grace <= 0 {
 		if first, err = s.firstMark(ctx, o); err != nil {

@@ -12,6 +12,8 @@ const (
 	checkEvery = 10 * time.Second
 	// expireEvery is how often unused tags are looked for.
 	expireEvery = 10 * time.Minute
+	// evictEvery is how often it is looked whether the store has grown beyond its limit.
+	evictEvery = 5 * time.Minute
 	// sweepFirst is when a process that has just started goes on with what another one found.
 	sweepFirst = 5 * time.Minute
 	// scrubFirst is how long a scrub leaves a process alone that has just started, or that it could not work for.
@@ -25,6 +27,7 @@ func (s *Server) routine() []func(context.Context) {
 		func(ctx context.Context) { every(ctx, expireEvery, s.expire) },
 		s.sweep,
 		s.scrub,
+		s.evict,
 	}
 }
 
@@ -49,6 +52,18 @@ func (s *Server) sweep(ctx context.Context) {
 			wait = min(wait, rest)
 		}
 	}
+}
+
+// evict keeps the store within its limit, if it has one.
+func (s *Server) evict(ctx context.Context) {
+	if s.o.Limit.High <= 0 {
+		return
+	}
+	every(ctx, evictEvery, func(ctx context.Context) {
+		if err := s.owner.Cache.Evict(ctx, s.o.Limit); err != nil && ctx.Err() == nil {
+			s.o.Log.Error(err, "keeping the store within its limit")
+		}
+	})
 }
 
 // scrub hashes the store part by part, for as long as the process runs.

@@ -31,6 +31,7 @@ type config struct {
 	ExpiryDelay    v1alpha1.Interval         `json:"expiryDelay"`
 	Sweep          sweep                     `json:"sweep"`
 	Scrub          scrub                     `json:"scrub"`
+	Store          limit                     `json:"store"`
 	Webhook        rewrite.Config            `json:"webhook"`
 }
 
@@ -145,6 +146,7 @@ func (r *reader) options(c *config) Cache {
 		ExpiryDelay:  r.expiryDelay(c.ExpiryDelay),
 		Sweep:        r.sweep(c.Sweep),
 		ScrubPeriod:  r.scrub(c.Scrub),
+		Limit:        r.limit(c.Store),
 	}
 }
 

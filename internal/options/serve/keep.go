@@ -1,15 +1,20 @@
 package serve
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/cache"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 const (
 	defaultSweepInterval = time.Hour
 	defaultSweepGrace    = time.Hour
 	defaultScrubPeriod   = 168 * time.Hour
+	defaultHigh          = 0.9
+	defaultLow           = 0.8
 )
 
 // Sweep says when what nothing needs any more is deleted.
@@ -57,4 +62,31 @@ func (r *reader) sweep(c sweep) Sweep {
 		o.Grace = grace
 	}
 	return o
+}
+
+// limit is the key store of the configuration file.
+type limit struct {
+	MaxSize       string  `json:"maxSize"`
+	HighWatermark float64 `json:"highWatermark"`
+	LowWatermark  float64 `json:"lowWatermark"`
+}
+
+func (r *reader) limit(c limit) cache.Limit {
+	high, low := cmp.Or(c.HighWatermark, defaultHigh), cmp.Or(c.LowWatermark, defaultLow)
+	switch {
+	case high < 0 || high > 1:
+		r.report("store.highWatermark", "%v: write a share of maxSize above 0 and up to 1, such as 0.9", high)
+	case low < 0 || low >= high:
+		r.report("store.lowWatermark", "%v: write a share of maxSize below highWatermark (%v), such as 0.8", low, high)
+	}
+	if c.MaxSize == "" {
+		return cache.Limit{}
+	}
+	size, err := resource.ParseQuantity(c.MaxSize)
+	if err != nil || size.Sign() <= 0 {
+		r.report("store.maxSize", "%q: write a number of bytes above 0, such as 50Gi", c.MaxSize)
+		return cache.Limit{}
+	}
+	bytes := size.AsApproximateFloat64()
+	return cache.Limit{High: int64(bytes * high), Low: int64(bytes * low)}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -122,6 +123,9 @@ func TestFlags_Options(t *testing.T) {
 			[]string{"--config", configFile(t, "sweep: {interval: never, grace: 0s}\nscrub: {period: never}")},
 			func(o *serve.Options) { o.Sweep, o.ScrubPeriod = serve.Sweep{}, 0 },
 		},
+		"A limit": {[]string{"--config", configFile(t, "store: {maxSize: 10Gi, lowWatermark: 0.5}")}, func(o *serve.Options) {
+			o.Limit = cache.Limit{High: 9 << 30, Low: 5 << 30}
+		}},
 		"Never is no default": {[]string{"--config", configFile(t, "updateInterval: never")}, func(*serve.Options) {}},
 		"Object storage under its own keys": {
 			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, region: eu-central-1, secure: false, rootdirectory: /in/bucket, keyid: }}")},
@@ -157,6 +161,8 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		"A sweep all the time":     {"sweep: {interval: 0s}", `:1: sweep.interval: "0s": write a duration above 0s, such as 1h, or never`},
+		"A size that is none":      {"store: {maxSize: much}", `:1: store.maxSize: "much": write a number of bytes above 0, such as 50Gi`},
+		"Watermarks that meet":     {"store: {highWatermark: 0.5, lowWatermark: 0.5}", ":1: store.lowWatermark: 0.5: write a share of maxSize below highWatermark (0.5)"},
 		"A period that is none":    {"scrub: {period: weekly}", `:1: scrub.period: "weekly": write a duration such as 168h, or never`},
 		"A grace that is none":     {"sweep: {grace: soon}", `:1: sweep.grace: "soon": write a duration such as 1h or 0s`},
 		"An unknown key":           {"cahce: 1", ":1: cahce: unknown key: write one of registries, storage, checkTimeout, updateInterval, updateFilters, expiryDelay"},
