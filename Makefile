@@ -35,6 +35,7 @@ chart: ## Check the chart: lint, golden files, a dry run at a real API server. U
 
 soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
+	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 4h -run TestSweep ./internal/store
 
 e2e: ## Run the tests on a real cluster of one node, with real pulls. Needs root and Linux; the first run builds Kubernetes.
 	LARDER_E2E=1 $(GO) test -count=1 -v -timeout 30m ./tests/e2e

@@ -1,5 +1,5 @@
 // Command larder is a pull-through caching registry: larder serve runs it by itself, larder registry and larder controller in a cluster,
-// and larder pull fills it.
+// larder pull fills it, larder sweep and larder rm empty it.
 package main
 
 import (
@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPull(), newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
+	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
 	return root
 }
 

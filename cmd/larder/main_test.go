@@ -221,6 +221,8 @@ func TestRun_ExitCodes(t *testing.T) {
 		"A bad address":                   {[]string{"serve", "--listen", "here"}, 2, "--listen"},
 		"Nothing to pull":                 {[]string{"pull"}, 2, "name at least one image, such as postgres:15"},
 		"A missing configuration":         {[]string{"pull", "--config", "none.yaml", "nginx"}, 2, "none.yaml"},
+		"Nothing to remove":               {[]string{"rm"}, 2, "name at least one image, such as postgres:15"},
+		"A grace below zero":              {[]string{"sweep", "--grace", "-1h"}, 2, "--grace: -1h0m0s: write a duration such as 0s or 1h"},
 		"A reference that does not parse": {[]string{"pull", "Nginx:"}, 2, "Nginx:"},
 		"A platform that does not parse":  {[]string{"pull", "--platform", "amd64", "nginx"}, 2, "linux/amd64"},
 		"A missing folder of manifests":   {[]string{"serve", "--manifests", "none"}, 2, `--manifests: "none": there is no such folder`},

@@ -6,10 +6,12 @@ package cache
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
@@ -43,9 +45,11 @@ type Cache struct {
 	log      logr.Logger
 	now      func() time.Time
 	onTag    func(imageref.Repository, string)
+	keeps    func(imageref.Repository, digest.Digest) bool
 
 	checkTimeout time.Duration
 	expiryDelay  time.Duration
+	sweepGrace   time.Duration
 
 	tags     *lru.Cache[tagKey, *tagState]
 	tagLocks [tagLocks]sync.Mutex
@@ -53,6 +57,9 @@ type Cache struct {
 	bodies   *bodies
 	lists    *lru.Cache[subject, any] // of list[string] and list[ocispec.Descriptor]
 	names    *names
+	pulls    pulls
+
+	isCrowded atomic.Bool // the store is larger than its limit, and that was said
 
 	checks   checks
 	holds    *holds
@@ -72,7 +79,10 @@ func New(o Options) *Cache {
 	c := &Cache{
 		store: o.Store, origin: o.Origin, policies: o.Policies, metrics: o.Metrics, log: o.Log,
 		now: o.Now, onTag: o.OnTag, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
-		bodies: newBodies(bodiesInMemory), removals: newRemovals(),
+		bodies: newBodies(bodiesInMemory), removals: newRemovals(), pulls: newPulls(), keeps: o.Keeps, sweepGrace: o.SweepGrace,
+	}
+	if c.keeps == nil {
+		c.keeps = func(imageref.Repository, digest.Digest) bool { return false }
 	}
 	if c.onTag == nil {
 		c.onTag = func(imageref.Repository, string) {}

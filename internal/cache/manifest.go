@@ -45,6 +45,14 @@ func (c *Cache) keep(ctx context.Context, repo imageref.Repository, desc ocispec
 	return err
 }
 
+// assure keeps a manifest again that was swept after it was kept and before anything reached it: what names it comes after it.
+func (c *Cache) assure(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, body []byte) error {
+	if _, err := c.store.LinkedManifest(ctx, repo, desc.Digest); err == nil && c.holdsBlob(ctx, desc.Digest) {
+		return nil
+	}
+	return c.keep(ctx, repo, desc, body)
+}
+
 // holdsBlob says whether a blob is stored.
 func (c *Cache) holdsBlob(ctx context.Context, dgst digest.Digest) bool {
 	_, err := c.store.StatBlob(ctx, dgst)
@@ -138,6 +146,12 @@ func (b *bodies) has(dgst digest.Digest) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.lru.Contains(dgst)
+}
+
+func (b *bodies) remove(dgst digest.Digest) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lru.Remove(dgst)
 }
 
 func (b *bodies) add(dgst digest.Digest, body []byte) {

@@ -63,12 +63,27 @@ func (c *Cache) mirror(ctx context.Context, ref imageref.Reference, t *tree) (Mi
 	if err != nil {
 		return Mirrored{}, err
 	}
+	if ref.Digest != "" {
+		if err := c.notePull(ctx, pullKey{ref.Repository, ref.Digest}); err != nil { // from now on no sweep takes what comes in
+			return Mirrored{}, err
+		}
+	}
 	out, err := c.mirrorTree(ctx, desc, t)
 	out.Outcome = outcome
 	if err == nil && ref.Digest == "" {
-		err = c.settleTag(ctx, tagKey{ref.Repository, ref.Tag}, desc, began)
+		err = c.finish(ctx, tagKey{ref.Repository, ref.Tag}, desc, t.platforms, began)
 	}
 	return out, err
+}
+
+// finish settles a tag that was mirrored. One that was removed kept nothing while the mirror ran: what a sweep took meanwhile comes again.
+func (c *Cache) finish(ctx context.Context, key tagKey, desc ocispec.Descriptor, platforms []string, began removal) error {
+	kept, err := c.settleTag(ctx, key, desc, began)
+	if err != nil || kept {
+		return err
+	}
+	_, err = c.mirrorTree(ctx, desc, &tree{repo: key.repo, platforms: platforms})
+	return err
 }
 
 // resolveMirror answers which manifest a mirror of ref begins with. For a tag that an object names it is not a pull: what an object

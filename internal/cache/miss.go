@@ -68,7 +68,11 @@ func (c *Cache) arrived(ctx context.Context, repo imageref.Repository, reference
 // keepMissed stores a manifest that was asked for, and the tag that named it. What cannot be stored is served all the same (B7).
 func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, reference string, m *upstream.Manifest, began removal) bool {
 	err := c.keep(ctx, repo, m.Descriptor, m.Body)
-	if err == nil && reference != string(m.Digest) {
+	switch {
+	case err != nil:
+	case reference == string(m.Digest):
+		err = c.noteUnnamed(ctx, pullKey{repo, m.Digest})
+	default:
 		now, key := c.now(), tagKey{repo, reference}
 		left := c.survey(ctx, key)
 		err = c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
@@ -79,6 +83,9 @@ func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, refere
 			r.PulledAt = now
 			return true
 		})
+	}
+	if err == nil {
+		err = c.assure(ctx, repo, m.Descriptor, m.Body)
 	}
 	if err != nil {
 		c.log.Error(err, "storing a manifest", "repository", repo.String(), "reference", reference, "digest", m.Digest)

@@ -73,6 +73,13 @@ func (n *names) find(ctx context.Context, repo imageref.Repository, dgst digest.
 // add notes what a manifest that was just stored names.
 func (n *names) add(repo imageref.Repository, body []byte) { n.repo(repo).add(body) }
 
+// forget has the manifests of repo read again.
+func (n *names) forget(repo imageref.Repository) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.repos.Remove(repo)
+}
+
 func (n *names) repo(repo imageref.Repository) *repoNames {
 	n.mu.Lock()
 	defer n.mu.Unlock()

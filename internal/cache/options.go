@@ -8,6 +8,7 @@ import (
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/opencontainers/go-digest"
 )
 
 // Policy is what holds for one tag.
@@ -40,11 +41,14 @@ type Options struct {
 	Policies     Policies
 	CheckTimeout time.Duration    // how long a request waits for a check (T6); 0: 2 s
 	ExpiryDelay  time.Duration    // how long a tag that no object names is kept after its last pull (M5); 0: for ever
+	SweepGrace   time.Duration    // how long something has to be unreachable before it is deleted (M4)
 	Now          func() time.Time // nil: time.Now
 	// OnTag, if set, is called after what Image says of a tag may have changed: it was first stored, a check was answered or failed, it
 	// moved, its revision was found complete, or it was untagged. It is called often, from many goroutines, without a lock being held,
 	// and must not block.
-	OnTag   func(repo imageref.Repository, tag string)
+	OnTag func(repo imageref.Repository, tag string)
+	// Keeps, if set, says that an object names a manifest by its digest, or that it is in use, so that no sweep deletes it (M4).
+	Keeps   func(repo imageref.Repository, dgst digest.Digest) bool
 	Metrics *metrics.Metrics
 	Log     logr.Logger
 }

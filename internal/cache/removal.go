@@ -13,11 +13,11 @@ import (
 )
 
 // Untag removes a tag (M4): what it named stays until it is swept, and is served where the origin fails. A pull or a mirror that begins
-// afterwards brings it back; one that is under way, or a check, does not. What is not stored is no error. Nor is a reference with a
-// digest, with a tag or without: it is served by its digest, and so no tag is its own to remove.
+// afterwards brings it back; one that is under way, or a check, does not. What is not stored is no error. A reference with a digest, with
+// a tag or without, is served by its digest: no tag is its own to remove, but that somebody pulled it by the digest is forgotten.
 func (c *Cache) Untag(ctx context.Context, ref imageref.Reference) error {
 	if ref.Digest != "" {
-		return nil
+		return c.forgetPull(ctx, pullKey{ref.Repository, ref.Digest})
 	}
 	key := tagKey{ref.Repository, ref.Tag}
 	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {

@@ -23,7 +23,11 @@ func (c *Cache) ResolveManifest(ctx context.Context, repo imageref.Repository, r
 	if err != nil {
 		return ocispec.Descriptor{}, Outcome{}, err
 	}
-	return c.resolveDigest(ctx, repo, dgst)
+	desc, outcome, err := c.resolveDigest(ctx, repo, dgst)
+	if err == nil {
+		c.touchDigest(repo, dgst)
+	}
+	return desc, outcome, err
 }
 
 // resolveDigest never checks (T7): a digest that is stored here is served.
@@ -161,7 +165,7 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
-	c.noted(key, c.moveTag(ctx, key, m.Descriptor, began))
+	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, began), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
 	c.metrics.Checks.WithLabelValues("changed").Inc()
 	return nil
 }

@@ -49,9 +49,11 @@ func (c *Cache) markComplete(ctx context.Context, key tagKey, dgst digest.Digest
 }
 
 // settleTag writes the record of a tag whose revision desc was just stored whole, also where memory says nothing new: only what is
-// written survives a restart (P1). A tombstone is a tag again, unless it became one since the mirror began (M4).
-func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descriptor, began removal) error {
-	return c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+// written survives a restart (P1). A tombstone is a tag again, unless it became one since the mirror began (M4). kept says that the tag
+// was one before, so that no sweep could take anything of it.
+func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descriptor, began removal) (kept bool, err error) {
+	err = c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+		kept = r.Digest != "" && !r.Untagged
 		if r.Digest == "" { // the store had no room for it when it was pulled
 			switchTo(r, desc, c.now(), "pull")
 		}
@@ -63,6 +65,7 @@ func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descript
 		}
 		return true
 	})
+	return kept, err
 }
 
 // leaving is what is to be remembered of a revision that a tag leaves.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
 )
 
 // ErrNoServer is returned where no process listens on the control socket.
@@ -59,41 +60,68 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Mirror has the owner bring an image into its store, as cache.Cache.Mirror does. It ends the work when ctx ends.
 // progress may be nil.
 func (c *Client) Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error) {
+	last, err := c.do(ctx, mirrorPath, request{Image: ref.String(), Platforms: platforms}, func(e event) {
+		if e.Progress != nil && progress != nil {
+			progress(cache.Progress{Done: e.Progress.Done, Total: e.Progress.Total})
+		}
+	})
+	if err != nil || last.Result == nil {
+		return cache.Mirrored{}, err
+	}
+	got := last.Result
+	return cache.Mirrored{Digest: got.Digest, Size: got.Size, Loaded: got.Loaded, Outcome: got.Outcome}, nil
+}
+
+// Sweep has the owner delete what nothing reaches, as cache.Cache.Sweep does.
+func (c *Client) Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error) {
+	last, err := c.do(ctx, sweepPath, sweepRequest{Grace: grace, DryRun: dryRun}, func(event) {})
+	if err != nil || last.Swept == nil {
+		return store.SweepReport{}, err
+	}
+	return *last.Swept, nil
+}
+
+// Remove has the owner remove an image, as cache.Cache.Remove does.
+func (c *Client) Remove(ctx context.Context, ref imageref.Reference) error {
+	_, err := c.do(ctx, removePath, removeRequest{Image: ref.String()}, func(event) {})
+	return err
+}
+
+// do hands one job over, and returns the event that ends it. An owner that says nothing for long is given up.
+func (c *Client) do(ctx context.Context, path string, asked any, heard func(event)) (event, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(silence, func() {
 		cancel(fmt.Errorf("larder serve said nothing for %v", silence))
 	})
 	defer watchdog.Stop()
-	got, err := c.mirror(ctx, request{Image: ref.String(), Platforms: platforms}, func(e event) {
+	last, err := c.post(ctx, path, asked, func(e event) {
 		watchdog.Reset(silence)
-		if e.Progress != nil && progress != nil {
-			progress(cache.Progress{Done: e.Progress.Done, Total: e.Progress.Total})
-		}
+		heard(e)
 	})
 	if err != nil && ctx.Err() != nil {
-		return cache.Mirrored{}, context.Cause(ctx)
+		return event{}, context.Cause(ctx)
 	}
-	return got, err
+	return last, err
 }
 
-func (c *Client) mirror(ctx context.Context, asked request, heard func(event)) (cache.Mirrored, error) {
+func (c *Client) post(ctx context.Context, path string, asked any, heard func(event)) (event, error) {
 	body, err := json.Marshal(asked)
 	if err != nil {
-		return cache.Mirrored{}, err
+		return event{}, err
 	}
 	// The host is never resolved: every connection goes to the socket.
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://larder"+mirrorPath, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://larder"+path, bytes.NewReader(body))
 	if err != nil {
-		return cache.Mirrored{}, err
+		return event{}, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return cache.Mirrored{}, fmt.Errorf("%w (%w)", errCut, bare(err))
+		return event{}, fmt.Errorf("%w (%w)", errCut, bare(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return cache.Mirrored{}, refusal(resp)
+		return event{}, refusal(resp)
 	}
 	return follow(resp.Body, heard)
 }
@@ -110,25 +138,25 @@ func bare(err error) error {
 func refusal(resp *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxRequest))
 	if err != nil {
-		return fmt.Errorf("larder serve refused the pull with status %d: %w", resp.StatusCode, err)
+		return fmt.Errorf("larder serve refused the job with status %d: %w", resp.StatusCode, err)
 	}
-	return fmt.Errorf("larder serve refused the pull with status %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+	return fmt.Errorf("larder serve refused the job with status %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
 }
 
 // follow reads events until one ends the work.
-func follow(body io.Reader, heard func(event)) (cache.Mirrored, error) {
+func follow(body io.Reader, heard func(event)) (event, error) {
 	decoder := json.NewDecoder(body)
 	for {
 		var e event
 		if err := decoder.Decode(&e); err != nil {
-			return cache.Mirrored{}, errCut
+			return event{}, errCut
 		}
 		heard(e)
 		switch {
 		case e.Failure != nil:
-			return cache.Mirrored{}, e.Failure.err()
-		case e.Result != nil:
-			return cache.Mirrored{Digest: e.Result.Digest, Size: e.Result.Size, Loaded: e.Result.Loaded, Outcome: e.Result.Outcome}, nil
+			return event{}, e.Failure.err()
+		case e.Result != nil, e.Removed != nil, e.Swept != nil:
+			return e, nil
 		}
 	}
 }

@@ -2,7 +2,7 @@
 // folder, which only the folder's owner may open. It carries requests and progress, never image bytes, and decides nothing
 // about what is mirrored or how.
 //
-// A mirror is one POST of a request to /mirror. The answer is a stream of JSON objects, one a line: any number with
+// A job (/mirror, /sweep, /remove) is one POST of a request. The answer is a stream of JSON objects, one a line: any number with
 // progress, then one with the result or the failure. A line comes at least every ten seconds; a stream that ends
 // without a result means that the owner went away.
 package control
@@ -23,6 +23,8 @@ import (
 
 const (
 	mirrorPath = "/mirror"
+	sweepPath  = "/sweep"
+	removePath = "/remove"
 	// maxRequest bounds a request's body in bytes.
 	maxRequest = 64 << 10
 	// progressEvery is how often progress is written while there is some.
@@ -36,6 +38,15 @@ const (
 // Mirrorer brings whole images into the store. *cache.Cache is one, and so is a Client.
 type Mirrorer interface {
 	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
+}
+
+// Owner does all that can be asked of the owner of a data folder. *cache.Cache is one, and so is a Client.
+type Owner interface {
+	Mirrorer
+	// Sweep deletes what nothing reaches; a grace below zero is the owner's own. See cache.Cache.Sweep.
+	Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error)
+	// Remove removes an image; store.ErrNotFound where there is none.
+	Remove(ctx context.Context, ref imageref.Reference) error
 }
 
 // Summary words the error of a mirror on one line: where several parts of an image failed, the first failure and how many more there are.
@@ -52,11 +63,22 @@ type request struct {
 	Platforms []string `json:"platforms,omitempty"`
 }
 
+type sweepRequest struct {
+	Grace  time.Duration `json:"grace"` // nanoseconds; < 0: the owner's own
+	DryRun bool          `json:"dryRun"`
+}
+
+type removeRequest struct {
+	Image string `json:"image"`
+}
+
 // event is one line of the answer. Exactly one field is set.
 type event struct {
-	Progress *progress `json:"progress,omitempty"`
-	Result   *result   `json:"result,omitempty"`
-	Failure  *failure  `json:"failure,omitempty"`
+	Progress *progress          `json:"progress,omitempty"`
+	Result   *result            `json:"result,omitempty"`
+	Removed  *struct{}          `json:"removed,omitempty"`
+	Swept    *store.SweepReport `json:"swept,omitempty"`
+	Failure  *failure           `json:"failure,omitempty"`
 }
 
 type progress struct {
@@ -76,6 +98,8 @@ type result struct {
 const (
 	codeNoRoom = "NO_ROOM" // store.ErrNoRoom
 	codeGone   = "GONE"    // ErrGone
+	codeAbsent = "ABSENT"  // store.ErrNotFound
+	codeBusy   = "BUSY"    // store.ErrSweeping
 )
 
 // failure carries an error so that the client can say what to do about it.
@@ -101,6 +125,10 @@ func newFailure(err error) *failure {
 		f.Code = codeNoRoom
 	case errors.Is(err, ErrGone):
 		f.Code = codeGone
+	case errors.Is(err, store.ErrNotFound):
+		f.Code = codeAbsent
+	case errors.Is(err, store.ErrSweeping):
+		f.Code = codeBusy
 	}
 	return f
 }
@@ -117,6 +145,10 @@ func (f *failure) err() error {
 		return &described{message: f.Message, cause: store.ErrNoRoom}
 	case codeGone:
 		return &described{message: f.Message, cause: ErrGone}
+	case codeAbsent:
+		return &described{message: f.Message, cause: store.ErrNotFound}
+	case codeBusy:
+		return &described{message: f.Message, cause: store.ErrSweeping}
 	default:
 		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: err}
 	}

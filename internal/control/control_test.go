@@ -32,10 +32,27 @@ func (f mirrorFunc) Mirror(ctx context.Context, ref imageref.Reference, platform
 	return f(ctx, ref, platforms, progress)
 }
 
+// sweeps is an owner that sweeps and removes as the test says, and mirrors nothing.
+type sweeps struct {
+	mirrorFunc
+	sweep  func(grace time.Duration, dryRun bool) (store.SweepReport, error)
+	remove func(ref imageref.Reference) error
+}
+
+func (s sweeps) Sweep(_ context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error) {
+	return s.sweep(grace, dryRun)
+}
+
+func (s sweeps) Remove(_ context.Context, ref imageref.Reference) error { return s.remove(ref) }
+
 // serve runs an owner on a socket in folder, and returns the socket's path and what ends the owner.
 func serve(t *testing.T, folder string, mirrors control.Mirrorer) (path string, stop func()) {
 	t.Helper()
 	path = filepath.Join(folder, "larder.sock")
+	owner, ok := mirrors.(control.Owner)
+	if !ok {
+		owner = sweeps{mirrorFunc: mirrors.Mirror}
+	}
 	listener, err := control.Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +60,7 @@ func serve(t *testing.T, folder string, mirrors control.Mirrorer) (path string, 
 	ctx, cancel := context.WithCancel(context.Background())
 	var served sync.WaitGroup
 	served.Go(func() {
-		if err := control.Serve(ctx, listener, mirrors, logr.Discard()); err != nil {
+		if err := control.Serve(ctx, listener, owner, logr.Discard()); err != nil {
 			t.Errorf("serving ended with %v", err)
 		}
 	})
@@ -311,5 +328,40 @@ func TestDial_NobodyThere(t *testing.T) {
 	t.Parallel()
 	if _, err := control.Dial(t.Context(), filepath.Join(t.TempDir(), "larder.sock")); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("got %v, want ErrNoServer", err)
+	}
+}
+
+func TestControl_P4_HandsASweepOver(t *testing.T) {
+	t.Parallel()
+	want := store.SweepReport{Freed: store.Swept{Blobs: 3, Bytes: 12}, Next: time.Unix(1_700_000_000, 0).UTC()}
+	path, _ := serve(t, t.TempDir(), sweeps{sweep: func(grace time.Duration, dryRun bool) (store.SweepReport, error) {
+		if grace != time.Minute || !dryRun {
+			return store.SweepReport{}, errors.New("asked for something else")
+		}
+		return want, nil
+	}})
+	got, err := dial(t, path).Sweep(t.Context(), time.Minute, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+func TestControl_P4_HandsARemovalOver(t *testing.T) {
+	t.Parallel()
+	path, _ := serve(t, t.TempDir(), sweeps{remove: func(ref imageref.Reference) error {
+		if ref.Tag == "3.20" {
+			return nil
+		}
+		return store.ErrNotFound
+	}})
+	client := dial(t, path)
+	if err := client.Remove(t.Context(), parse(t, "alpine:3.20")); err != nil {
+		t.Error(err)
+	}
+	if err := client.Remove(t.Context(), parse(t, "alpine:3.21")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got error %v, want ErrNotFound", err)
 	}
 }

@@ -18,11 +18,14 @@ import (
 // errStopping is what a client is told whose work ends with the process.
 var errStopping = fmt.Errorf("%w: it is stopping; run the command again when it is back", ErrGone)
 
-// Serve answers clients on listener by mirrors, until ctx ends. Then it tells the clients that still wait, closes
+// Serve answers clients on listener by owner, until ctx ends. Then it tells the clients that still wait, closes
 // the listener and returns.
-func Serve(ctx context.Context, listener net.Listener, mirrors Mirrorer, log logr.Logger) error {
+func Serve(ctx context.Context, listener net.Listener, owner Owner, log logr.Logger) error {
+	s := &server{owner: owner, log: log, stopping: ctx.Done()}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+mirrorPath, &server{mirrors: mirrors, log: log, stopping: ctx.Done()})
+	mux.HandleFunc("POST "+mirrorPath, s.mirror)
+	mux.HandleFunc("POST "+sweepPath, s.sweep)
+	mux.HandleFunc("POST "+removePath, s.remove)
 	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: silence, IdleTimeout: silence, MaxHeaderBytes: maxRequest}
 	failed := make(chan error, 1)
 	go func() { failed <- httpServer.Serve(listener) }()
@@ -47,39 +50,82 @@ func stop(httpServer *http.Server, failed <-chan error) error {
 }
 
 type server struct {
-	mirrors  Mirrorer
+	owner    Owner
 	log      logr.Logger
 	stopping <-chan struct{}
 }
 
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *server) mirror(w http.ResponseWriter, r *http.Request) {
 	var req request
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&req); err != nil {
-		http.Error(w, "reading the request: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	ref, err := imageref.Parse(req.Image)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	if err := s.mirror(newStream(w), r, ref, req.Platforms); err != nil {
-		s.log.V(1).Info("the client of a pull went away", "image", ref.String(), "reason", err.Error())
+	if ref, ok := readImage(w, r, &req, &req.Image); ok {
+		s.run(w, r, func(ctx context.Context, progress func(cache.Progress)) event {
+			return outcome(s.owner.Mirror(ctx, ref, req.Platforms, progress))
+		})
 	}
 }
 
-// mirror runs one mirror for as long as its client is there, and writes how it goes. Its error says that the client is not.
-func (s *server) mirror(out *stream, r *http.Request, ref imageref.Reference, platforms []string) error {
-	var mirroring sync.WaitGroup
-	defer mirroring.Wait() // the folder is given back only when nothing writes any more (P4)
+func (s *server) sweep(w http.ResponseWriter, r *http.Request) {
+	var req sweepRequest
+	if !read(w, r, &req) {
+		return
+	}
+	s.run(w, r, func(ctx context.Context, _ func(cache.Progress)) event {
+		report, err := s.owner.Sweep(ctx, req.Grace, req.DryRun)
+		if err != nil {
+			return event{Failure: newFailure(err)}
+		}
+		return event{Swept: &report}
+	})
+}
+
+func (s *server) remove(w http.ResponseWriter, r *http.Request) {
+	var req removeRequest
+	if ref, ok := readImage(w, r, &req, &req.Image); ok {
+		s.run(w, r, func(ctx context.Context, _ func(cache.Progress)) event {
+			if err := s.owner.Remove(ctx, ref); err != nil {
+				return event{Failure: newFailure(err)}
+			}
+			return event{Removed: &struct{}{}}
+		})
+	}
+}
+
+// read reads a request, or refuses it.
+func read(w http.ResponseWriter, r *http.Request, req any) bool {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(req); err != nil {
+		http.Error(w, "reading the request: "+err.Error(), http.StatusBadRequest)
+		return false
+	}
+	return true
+}
+
+// readImage is read for a request about an image.
+func readImage(w http.ResponseWriter, r *http.Request, req any, image *string) (imageref.Reference, bool) {
+	if !read(w, r, req) {
+		return imageref.Reference{}, false
+	}
+	ref, err := imageref.Parse(*image)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return ref, err == nil
+}
+
+func (s *server) run(w http.ResponseWriter, r *http.Request, job func(context.Context, func(cache.Progress)) event) {
+	if err := s.follow(newStream(w), r, job); err != nil {
+		s.log.V(1).Info("the client of a job went away", "job", r.URL.Path, "reason", err.Error())
+	}
+}
+
+// follow runs one job for as long as its client is there, and writes how it goes. Its error says that the client is not.
+func (s *server) follow(out *stream, r *http.Request, job func(context.Context, func(cache.Progress)) event) error {
+	var working sync.WaitGroup
+	defer working.Wait() // the folder is given back only when nothing writes any more (P4)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var latest gauge
 	done := make(chan event, 1)
-	mirroring.Go(func() {
-		got, err := s.mirrors.Mirror(ctx, ref, platforms, latest.set)
-		done <- outcome(got, err)
-	})
+	working.Go(func() { done <- job(ctx, latest.set) })
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
 	for {

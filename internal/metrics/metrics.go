@@ -25,6 +25,16 @@ type Metrics struct {
 	MirroredImages   *prometheus.CounterVec   // outcome (ok, failed): of CachedImages and of tags that moved
 	CachedImages     *prometheus.GaugeVec     // state (ready, failing, pending): images that CachedImages ask for
 	ManifestProblems prometheus.Gauge         // what is not in force of the folder of manifests
+	Sweeps           *prometheus.CounterVec   // outcome (ok, failed)
+	SweepDuration    prometheus.Gauge         // seconds that the last sweep took
+	SweptBlobs       prometheus.Counter       // blobs deleted because nothing reached them
+	SweptBytes       prometheus.Counter       // their bytes
+	SweepWaiting     prometheus.Gauge         // bytes that nothing reaches, and that wait for their grace period
+	ScrubbedBytes    prometheus.Counter       // bytes of stored blobs that were hashed again
+	ScrubbedBad      *prometheus.CounterVec   // outcome (repaired, lost): stored blobs that did not have their digest any more
+	StoreBytes       prometheus.Gauge         // bytes of the stored blobs, where the store has a limit
+	StoreCrowded     prometheus.Gauge         // 1 while the store is larger than its limit and all that is left is in use
+	Evictions        prometheus.Counter       // images removed because the store was larger than its limit
 	BuildInfo        *prometheus.GaugeVec     // version: always 1
 }
 
@@ -78,6 +88,16 @@ func New(reg prometheus.Registerer) *Metrics {
 		MirroredImages:   counters("mirrored_images_total", "Mirrors of CachedImages and of moved tags that ended, by outcome.", "outcome"),
 		CachedImages:     gauges("cached_images", "Images that CachedImages ask for, by how their last mirror ended.", "state"),
 		ManifestProblems: gauge("manifest_problems", "Mistakes in the folder of manifests: what is not in force because of them is logged."),
+		Sweeps:           counters("sweeps_total", "Sweeps that ended, by outcome.", "outcome"),
+		SweepDuration:    gauge("sweep_duration_seconds", "How long the last sweep took."),
+		SweptBlobs:       counter("sweep_deleted_blobs_total", "Blobs deleted because nothing reached them."),
+		SweptBytes:       counter("sweep_freed_bytes_total", "Bytes of the blobs deleted because nothing reached them."),
+		SweepWaiting:     gauge("sweep_waiting_bytes", "Bytes of blobs that nothing reaches, and that are deleted after a grace period."),
+		ScrubbedBytes:    counter("scrub_bytes_total", "Bytes of stored blobs hashed again in the background."),
+		ScrubbedBad:      counters("scrub_bad_blobs_total", "Stored blobs that did not have their digest any more, by what became of them.", "outcome"),
+		StoreBytes:       gauge("store_bytes", "Bytes of the stored blobs, as last looked at; only with a limit."),
+		StoreCrowded:     gauge("store_over_limit", "1 while the store is larger than its limit and all that is left is in use, else 0."),
+		Evictions:        counter("evictions_total", "Images removed because the store was larger than its limit."),
 		BuildInfo:        gauges("build_info", "The version of this process.", "version"),
 	}
 }

@@ -33,7 +33,7 @@ func (p Problem) Error() string {
 // keep the order they come in). Invalid defaults are reported, and check nothing.
 func Compile(repositories []v1alpha1.Repository, images []v1alpha1.CachedImage, defaults Defaults) (*Set, []Problem) {
 	c := compiler{
-		set:     &Set{rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}},
+		set:     &Set{rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}, pinned: map[pinnedDigest]struct{}{}},
 		owners:  map[imageref.Repository]string{},
 		imageAt: map[imageref.Reference]int{},
 	}
@@ -130,6 +130,9 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 	})
 	if ref.Tag != "" {
 		c.set.named[namedTag{ref.Repository, ref.Tag}] = struct{}{}
+	}
+	if ref.Digest != "" {
+		c.set.pinned[pinnedDigest{ref.Repository, ref.Digest}] = struct{}{}
 	}
 }
 

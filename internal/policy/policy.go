@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
 )
 
 // Decision is what holds for one tag.
@@ -38,6 +39,7 @@ type Set struct {
 	defaults rule
 	rules    map[imageref.Repository]rule
 	named    map[namedTag]struct{}
+	pinned   map[pinnedDigest]struct{}
 	periodic []imageref.Repository
 	images   []Image
 }
@@ -45,6 +47,11 @@ type Set struct {
 type namedTag struct {
 	repo imageref.Repository
 	tag  string
+}
+
+type pinnedDigest struct {
+	repo   imageref.Repository
+	digest digest.Digest
 }
 
 // Decide returns what holds for a tag.
@@ -78,6 +85,12 @@ func (s *Set) Listing(repo imageref.Repository) time.Duration {
 // Named says whether a CachedImage names the tag, so that it never expires unused (M5).
 func (s *Set) Named(repo imageref.Repository, tag string) bool {
 	_, ok := s.named[namedTag{repo, tag}]
+	return ok
+}
+
+// NamedDigest says whether a CachedImage names a manifest by its digest, so that it is never swept (M4).
+func (s *Set) NamedDigest(repo imageref.Repository, dgst digest.Digest) bool {
+	_, ok := s.pinned[pinnedDigest{repo, dgst}]
 	return ok
 }
 

@@ -23,10 +23,24 @@ func (s *Store) Document(ctx context.Context, repo imageref.Repository, name str
 func (s *Store) PutDocument(ctx context.Context, repo imageref.Repository, name string, content []byte) error {
 	path, err := documentPath(repo, name)
 	if err == nil {
+		defer s.gate.pass(repo)()
 		err = s.writer.put(ctx, path, content)
 	}
 	if err != nil {
 		return fmt.Errorf("writing document %s of %s: %w", name, repo, err)
+	}
+	return nil
+}
+
+// RemoveDocument removes a document; one that is not there is no error.
+func (s *Store) RemoveDocument(ctx context.Context, repo imageref.Repository, name string) error {
+	path, err := documentPath(repo, name)
+	if err == nil {
+		defer s.gate.pass(repo)()
+		err = s.remove(ctx, path)
+	}
+	if err != nil {
+		return fmt.Errorf("removing document %s of %s: %w", name, repo, err)
 	}
 	return nil
 }

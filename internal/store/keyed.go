@@ -30,6 +30,22 @@ func (k *keyed) lock(name string) (unlock func()) {
 	return func() { k.unlock(name, h) }
 }
 
+// tryLock is lock where nobody holds name.
+func (k *keyed) tryLock(name string) (unlock func(), ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held[name] != nil {
+		return nil, false
+	}
+	if k.held == nil {
+		k.held = map[string]*holder{}
+	}
+	h := &holder{users: 1}
+	h.Lock()
+	k.held[name] = h
+	return func() { k.unlock(name, h) }, true
+}
+
 func (k *keyed) unlock(name string, h *holder) {
 	h.Unlock()
 	k.mu.Lock()

@@ -30,6 +30,7 @@ type linkRecord struct {
 // blob exists: the sweep re-reads links just before it deletes. LinkBlob itself does not look for the blob. What was
 // linked before keeps its media type.
 func (s *Store) LinkBlob(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) error {
+	defer s.gate.passLink(desc.Digest)()
 	if err := s.link(ctx, linkKey{repo, blobLink, desc.Digest}, linkRecord{desc.Size, desc.MediaType}); err != nil {
 		return fmt.Errorf("linking blob %s in %s: %w", desc.Digest, repo, err)
 	}

@@ -81,6 +81,7 @@ func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc 
 	if actual := desc.Digest.Algorithm().FromBytes(body); actual != desc.Digest {
 		return fmt.Errorf("the body's digest is %s", actual)
 	}
+	defer s.gate.pass(repo)()
 	if err := s.putBody(ctx, desc.Digest, body); err != nil {
 		return err
 	}

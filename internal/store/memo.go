@@ -57,3 +57,11 @@ func (m *memo[K, V]) wrote(key K, value V) {
 	m.writes++
 	m.lru.Add(key, memoized[V]{value, m.now().Add(m.ttl)})
 }
+
+// forget is wrote for what was removed.
+func (m *memo[K, V]) forget(key K) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.writes++
+	m.lru.Remove(key)
+}

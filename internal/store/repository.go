@@ -12,11 +12,11 @@ import (
 // Repositories calls fn for each repository in the store until fn returns an error. Names that another registry wrote and
 // that stand for no origin are skipped.
 func (s *Store) Repositories(ctx context.Context, fn func(imageref.Repository) error) error {
-	return s.walk(ctx, "", fn)
+	return s.walk(ctx, "", func(name string) error { return visit(name, fn) })
 }
 
 // walk visits a folder of repositories, which may itself be one, and holds no more than the names of one path in memory.
-func (s *Store) walk(ctx context.Context, name string, fn func(imageref.Repository) error) error {
+func (s *Store) walk(ctx context.Context, name string, fn func(name string) error) error {
 	names, err := s.folders(ctx, path.Join(repositoriesRoot, name))
 	if err != nil {
 		return fmt.Errorf("listing repositories: %w", err)
@@ -27,7 +27,7 @@ func (s *Store) walk(ctx context.Context, name string, fn func(imageref.Reposito
 			err = s.walk(ctx, path.Join(name, below), fn)
 		} else if !visited {
 			visited = true
-			err = visit(name, fn)
+			err = fn(name)
 		}
 		if err != nil {
 			return err
@@ -52,8 +52,14 @@ func (s *Store) folders(ctx context.Context, folder string) ([]string, error) {
 }
 
 func visit(name string, fn func(imageref.Repository) error) error {
-	if repo, err := imageref.ParsePath(name); err == nil && repo.Encode() == name {
+	if repo, ok := ours(name); ok {
 		return fn(repo)
 	}
-	return nil // another registry's: no name that Larder gives
+	return nil
+}
+
+// ours returns the repository of a folder; not ok where it is another registry's: no name that Larder gives.
+func ours(name string) (imageref.Repository, bool) {
+	repo, err := imageref.ParsePath(name)
+	return repo, err == nil && repo.Encode() == name
 }

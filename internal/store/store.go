@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/go-logr/logr"
@@ -41,7 +42,9 @@ type Store struct {
 	spools   *spools
 	links    *memo[linkKey, ocispec.Descriptor]
 	intact   *lru.Cache[digest.Digest, fileState]
-	writing  keyed // by path: held while a blob is put in its place or removed as damaged, and while links are written
+	writing  keyed      // by path: held while a blob is put in its place or removed as damaged, and while links are written
+	gate     gate       // before writing
+	sweeping sync.Mutex // held by the one sweep that runs
 	log      logr.Logger
 	onDamage func(digest.Digest)
 }

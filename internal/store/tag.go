@@ -98,6 +98,7 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 	if err != nil {
 		return err
 	}
+	defer s.gate.pass(repo)()
 	defer s.writing.lock(paths.record)()
 	if rec.Untagged {
 		err = s.unlinkTag(ctx, paths)

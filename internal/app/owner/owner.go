@@ -32,6 +32,8 @@ type Options struct {
 
 	// Keep says that a tag must not expire although no object names it; nil: of none.
 	Keep func(repo imageref.Repository, tag string) bool
+	// KeepDigest says the same of a manifest that must not be swept; nil: of none.
+	KeepDigest func(repo imageref.Repository, dgst digest.Digest) bool
 }
 
 // Owner holds a data folder and the cache on it.
@@ -71,7 +73,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 	w.release = append(w.release, func() error { origin.Close(); return nil })
 	w.Cache = cache.New(cache.Options{
 		Store: kept, Origin: origin, Policies: policies{o.Policies, o.Keep}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
-		OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
+		SweepGrace: o.Sweep.Grace, Keeps: o.keeps, OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
 	})
 	w.release = append(w.release, func() error { w.Cache.Close(); return nil })
 	return nil

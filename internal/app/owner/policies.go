@@ -6,6 +6,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/opencontainers/go-digest"
 )
 
 // policies says what the objects in force want, in the cache's words.
@@ -24,6 +25,11 @@ func (p policies) Listing(repo imageref.Repository) time.Duration {
 
 func (p policies) Named(repo imageref.Repository, tag string) bool {
 	return p.current.Load().Named(repo, tag) || p.keep != nil && p.keep(repo, tag)
+}
+
+// keeps says of a manifest whether an object names it by its digest, or it must be kept otherwise.
+func (o Options) keeps(repo imageref.Repository, dgst digest.Digest) bool {
+	return o.Policies.Load().NamedDigest(repo, dgst) || o.KeepDigest != nil && o.KeepDigest(repo, dgst)
 }
 
 func (p policies) Periodic() []imageref.Repository { return p.current.Load().Periodic() }

@@ -23,6 +23,7 @@ import (
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/usage"
 	"github.com/larder-dev/larder/internal/version"
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -86,7 +87,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 	return server.Options{
 		Holds: p.holds(),
 		Options: owner.Options{
-			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep,
+			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep, KeepDigest: p.keepDigest,
 			Self: func() []string { return []string{kube.Address(p.config)} },
 			Credentials: access.New(access.Options{
 				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
@@ -128,6 +129,16 @@ func (p *process) tagChanged(repo imageref.Repository, tag string) {
 // keep says of a tag that no object names whether it must not expire: while the API server has not told the objects nor the pods, and
 // where a pod uses it. That its object is missing may be a mistake.
 func (p *process) keep(repo imageref.Repository, tag string) bool {
+	return p.used(repo, func(ref imageref.Reference) bool { return ref.Tag == tag })
+}
+
+// keepDigest says the same of a manifest that no tag and no object names.
+func (p *process) keepDigest(repo imageref.Repository, dgst digest.Digest) bool {
+	return p.used(repo, func(ref imageref.Reference) bool { return ref.Digest == dgst })
+}
+
+// used says whether a pod uses an image of repo that is meant, as far as anybody knows.
+func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) bool) bool {
 	if !p.follower.Told() {
 		return true
 	}
@@ -137,7 +148,7 @@ func (p *process) keep(repo imageref.Repository, tag string) bool {
 	}
 	for i := range pods {
 		for _, ref := range p.options.Cluster.Scope.Pod(&pods[i]) {
-			if ref.Repository == repo && ref.Tag == tag {
+			if ref.Repository == repo && meant(ref) {
 				return true
 			}
 		}

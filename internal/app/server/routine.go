@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"time"
+
+	"github.com/larder-dev/larder/internal/store"
 )
 
 const (
@@ -10,6 +12,12 @@ const (
 	checkEvery = 10 * time.Second
 	// expireEvery is how often unused tags are looked for.
 	expireEvery = 10 * time.Minute
+	// evictEvery is how often it is looked whether the store has grown beyond its limit.
+	evictEvery = 5 * time.Minute
+	// sweepFirst is when a process that has just started goes on with what another one found.
+	sweepFirst = 5 * time.Minute
+	// scrubFirst is how long a scrub leaves a process alone that has just started, or that it could not work for.
+	scrubFirst = time.Minute
 )
 
 // routine is what the cache does although nobody asks for it.
@@ -17,6 +25,64 @@ func (s *Server) routine() []func(context.Context) {
 	return []func(context.Context){
 		func(ctx context.Context) { every(ctx, checkEvery, s.owner.Cache.CheckPeriodic) },
 		func(ctx context.Context) { every(ctx, expireEvery, s.expire) },
+		s.sweep,
+		s.scrub,
+		s.evict,
+	}
+}
+
+// sweep sweeps at each interval, and as soon as what was found unreachable may be deleted.
+func (s *Server) sweep(ctx context.Context) {
+	interval := s.o.Sweep.Interval
+	if interval <= 0 {
+		return
+	}
+	for wait := min(interval, sweepFirst); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = interval
+		report, err := s.owner.Cache.Sweep(ctx, -1, false)
+		if err != nil && ctx.Err() == nil {
+			s.o.Log.Error(err, "nothing more is swept until the next time")
+		}
+		if rest := time.Until(report.Next); rest > 0 {
+			wait = min(wait, rest)
+		}
+	}
+}
+
+// evict keeps the store within its limit, if it has one.
+func (s *Server) evict(ctx context.Context) {
+	if s.o.Limit.High <= 0 {
+		return
+	}
+	every(ctx, evictEvery, func(ctx context.Context) {
+		if err := s.owner.Cache.Evict(ctx, s.o.Limit); err != nil && ctx.Err() == nil {
+			s.o.Log.Error(err, "keeping the store within its limit")
+		}
+	})
+}
+
+// scrub hashes the store part by part, for as long as the process runs.
+func (s *Server) scrub(ctx context.Context) {
+	if s.o.ScrubPeriod <= 0 {
+		return
+	}
+	store.Idle()
+	for wait := scrubFirst; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		next, err := s.owner.Cache.Scrub(ctx, s.o.ScrubPeriod)
+		if err != nil && ctx.Err() == nil {
+			s.o.Log.Error(err, "scrubbing goes on later")
+		}
+		wait = max(time.Until(next), scrubFirst)
 	}
 }
 

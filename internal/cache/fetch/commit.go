@@ -61,6 +61,9 @@ func (t *transfer) link(ctx context.Context, repo imageref.Repository, c *claim)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), linkTimeout)
 	defer cancel()
 	err := t.m.store.LinkBlob(ctx, repo, t.descriptor(c.mediaType))
+	if err == nil { // linked first, looked for then: before, a sweep could take it (M4)
+		_, err = t.m.store.StatBlob(ctx, t.desc.Digest)
+	}
 	t.m.mu.Lock()
 	c.tried, c.err = true, err
 	t.m.mu.Unlock()

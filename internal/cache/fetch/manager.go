@@ -64,7 +64,9 @@ func (m *Manager) Fetch(ctx context.Context, repo imageref.Repository, desc ocis
 		}
 		told, err = t.watch(ctx, told, progress)
 		if err == nil {
-			err = t.linked(repo)
+			if err = t.linked(repo); errors.Is(err, store.ErrNotFound) {
+				continue // swept before it was linked
+			}
 		}
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) || t.isOf(repo, desc) {
 			return err

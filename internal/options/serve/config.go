@@ -23,6 +23,9 @@ type config struct {
 	UpdateInterval v1alpha1.Interval         `json:"updateInterval"`
 	UpdateFilters  []string                  `json:"updateFilters"`
 	ExpiryDelay    v1alpha1.Interval         `json:"expiryDelay"`
+	Sweep          sweep                     `json:"sweep"`
+	Scrub          scrub                     `json:"scrub"`
+	Store          limit                     `json:"store"`
 	Webhook        rewrite.Config            `json:"webhook"`
 }
 
@@ -77,6 +80,9 @@ func (r *reader) options(c *config) Cache {
 		CheckTimeout: r.checkTimeout(c.CheckTimeout),
 		Defaults:     r.defaults(c),
 		ExpiryDelay:  r.expiryDelay(c.ExpiryDelay),
+		Sweep:        r.sweep(c.Sweep),
+		ScrubPeriod:  r.scrub(c.Scrub),
+		Limit:        r.limit(c.Store),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -31,6 +32,9 @@ type Cache struct {
 	CheckTimeout      time.Duration   // how long a request waits for a check
 	Defaults          policy.Defaults // for tags of which no Repository says otherwise
 	ExpiryDelay       time.Duration   // how long a tag that no object names is kept after its last pull; 0: for ever
+	Sweep             Sweep
+	Limit             cache.Limit   // how large the store may become
+	ScrubPeriod       time.Duration // within which all stored blobs are hashed again; 0: never
 }
 
 // Storage says where the store is.

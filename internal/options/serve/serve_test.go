@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -74,6 +75,7 @@ func defaults() serve.Options {
 		Cache: serve.Cache{
 			Data: "./larder-data", Manifests: "./repositories", LogLevel: "info", LogFormat: "text", Registries: []upstream.Registry{},
 			CheckTimeout: 2 * time.Second, ExpiryDelay: 720 * time.Hour,
+			Sweep: serve.Sweep{Interval: time.Hour, Grace: time.Hour}, ScrubPeriod: 168 * time.Hour,
 		},
 		Listen: "127.0.0.1:7439", MetricsListen: "127.0.0.1:7440",
 	}
@@ -117,6 +119,13 @@ func TestFlags_Options(t *testing.T) {
 		"Checks at every pull": {[]string{"--config", configFile(t, "updateInterval: 0s")}, func(o *serve.Options) {
 			o.Defaults.Interval = &always
 		}},
+		"Sweeps when it is asked to, and then at once": {
+			[]string{"--config", configFile(t, "sweep: {interval: never, grace: 0s}\nscrub: {period: never}")},
+			func(o *serve.Options) { o.Sweep, o.ScrubPeriod = serve.Sweep{}, 0 },
+		},
+		"A limit": {[]string{"--config", configFile(t, "store: {maxSize: 10Gi, lowWatermark: 0.5}")}, func(o *serve.Options) {
+			o.Limit = cache.Limit{High: 9 << 30, Low: 5 << 30}
+		}},
 		"Never is no default": {[]string{"--config", configFile(t, "updateInterval: never")}, func(*serve.Options) {}},
 		"Object storage under its own keys": {
 			[]string{"--config", configFile(t, "storage: {s3: {bucket: b, region: eu-central-1, secure: false, rootdirectory: /in/bucket, keyid: }}")},
@@ -151,6 +160,11 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		text string
 		want string
 	}{
+		"A sweep all the time":     {"sweep: {interval: 0s}", `:1: sweep.interval: "0s": write a duration above 0s, such as 1h, or never`},
+		"A size that is none":      {"store: {maxSize: much}", `:1: store.maxSize: "much": write a number of bytes above 0, such as 50Gi`},
+		"Watermarks that meet":     {"store: {highWatermark: 0.5, lowWatermark: 0.5}", ":1: store.lowWatermark: 0.5: write a share of maxSize below highWatermark (0.5)"},
+		"A period that is none":    {"scrub: {period: weekly}", `:1: scrub.period: "weekly": write a duration such as 168h, or never`},
+		"A grace that is none":     {"sweep: {grace: soon}", `:1: sweep.grace: "soon": write a duration such as 1h or 0s`},
 		"An unknown key":           {"cahce: 1", ":1: cahce: unknown key: write one of registries, storage, checkTimeout, updateInterval, updateFilters, expiryDelay"},
 		"An unknown registry key":  {"registries:\n- host: a.b\n  caflie: x", ":3: registries[0].caflie: unknown key: write one of host, endpoints, caFile, insecureSkipVerify, credentialsFile"},
 		"Not YAML":                 {"checkTimeout: 2s\nexpiryDelay: 'b", ":2: found unexpected end of stream"},

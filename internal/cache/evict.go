@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// Limit is how large the store may become. The zero value is no limit.
+type Limit struct {
+	High int64 // bytes of blobs from which on images are evicted; 0: no limit
+	Low  int64 // to which they are evicted
+}
+
+// evictable is an image that no object names and nobody uses.
+type evictable struct {
+	ref      imageref.Reference
+	pulledAt time.Time
+}
+
+// Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, those that were pulled
+// longest ago go first. What they share with others stays. Where that is not enough, it says so, and the store goes on growing. The caller
+// repeats it.
+func (c *Cache) Evict(ctx context.Context, limit Limit) error {
+	used, err := c.store.Usage(ctx)
+	if err != nil || limit.High <= 0 {
+		return err
+	}
+	if used > limit.High {
+		used, err = c.evictTo(ctx, used, limit.Low)
+	}
+	c.metrics.StoreBytes.Set(float64(used))
+	c.crowded(err == nil && used > limit.High, used, limit)
+	return err
+}
+
+// evictTo evicts until no more than low bytes are used, or no image is left that may go. What images share makes it several rounds.
+func (c *Cache) evictTo(ctx context.Context, used, low int64) (int64, error) {
+	images, err := c.evictables(ctx)
+	if err != nil {
+		return used, err
+	}
+	for used > low && len(images) > 0 {
+		for expected := int64(0); expected < used-low && len(images) > 0; images = images[1:] {
+			expected += c.evict(ctx, images[0].ref)
+		}
+		if _, err := c.Sweep(ctx, 0, false); err != nil {
+			return used, err
+		}
+		if used, err = c.store.Usage(ctx); err != nil {
+			return used, err
+		}
+	}
+	return used, nil
+}
+
+// evict removes an image, and returns how many bytes that may free.
+func (c *Cache) evict(ctx context.Context, ref imageref.Reference) int64 {
+	image, err := c.Image(ctx, ref, nil)
+	if err == nil {
+		err = c.Untag(ctx, ref)
+	}
+	if err != nil {
+		c.log.Error(err, "evicting an image", "image", ref.String())
+		return 0
+	}
+	c.metrics.Evictions.Inc()
+	c.log.Info("image evicted", "image", ref.String(), "digest", image.Digest, "size", image.Size)
+	return image.Size
+}
+
+// evictables lists the images that may go, those that were pulled longest ago first.
+func (c *Cache) evictables(ctx context.Context) ([]evictable, error) {
+	var images []evictable
+	err := c.store.Repositories(ctx, func(repo imageref.Repository) error {
+		tags, err := c.store.Tags(ctx, repo)
+		if err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			rec, err := c.store.Tag(ctx, repo, tag)
+			if err == nil && !rec.Untagged && !c.policies.Named(repo, tag) {
+				images = append(images, evictable{imageref.Reference{Repository: repo, Tag: tag}, rec.PulledAt})
+			}
+		}
+		err = c.store.Manifests(ctx, repo, func(dgst digest.Digest) error {
+			at, err := c.pulledAt(ctx, pullKey{repo, dgst})
+			if err == nil && !c.keeps(repo, dgst) {
+				images = append(images, evictable{imageref.Reference{Repository: repo, Digest: dgst}, at})
+			}
+			return ctx.Err()
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	slices.SortFunc(images, func(a, b evictable) int {
+		if order := a.pulledAt.Compare(b.pulledAt); order != 0 {
+			return order
+		}
+		return strings.Compare(a.ref.String(), b.ref.String())
+	})
+	return images, err
+}
+
+// crowded says once that the store is beyond its limit and nothing may go, and once that it is not any more.
+func (c *Cache) crowded(now bool, used int64, limit Limit) {
+	before := c.isCrowded.Swap(now)
+	value := 0.0
+	if now {
+		value = 1
+	}
+	c.metrics.StoreCrowded.Set(value)
+	switch {
+	case now && !before:
+		c.log.Error(nil, "the store is larger than its limit, and all that is left is in use: raise store.maxSize, or use less",
+			"used", used, "limit", limit.High)
+	case before && !now:
+		c.log.Info("the store is within its limit again", "used", used, "limit", limit.High)
+	}
+}

@@ -1,0 +1,65 @@
+package cache
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/larder-dev/larder/tests/origin"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestEvict_LeastRecentlyPulledFirstUnderChurn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.named = map[string]bool{"kept": true}
+	kept := f.origin.Push(t, "app:kept", origin.RandomImage(1, 64<<10))
+	f.mirror(t, "app:kept")
+	limit := Limit{High: 300 << 10, Low: 220 << 10} // four images, then three
+	for n := range 12 {
+		f.clock.advance(2 * time.Hour)
+		f.origin.Push(t, fmt.Sprint("app:", n), origin.RandomImage(1, 64<<10))
+		f.pull(t, "app", fmt.Sprint(n))
+		if err := f.Evict(t.Context(), limit); err != nil {
+			t.Fatal(err)
+		}
+		if used, err := f.options.Store.Usage(t.Context()); err != nil || used > limit.High {
+			t.Errorf("after %d images: %d bytes, %v; want no more than %d", n+1, used, err, limit.High)
+		}
+		if got := f.image(t, fmt.Sprint("app:", n)); got.Untagged || !got.Complete {
+			t.Errorf("the image that was pulled last: %+v, want it there", got)
+		}
+	}
+	if got := f.image(t, "app:kept"); got.Digest != kept.Digest || !got.Complete {
+		t.Errorf("got %+v, want the image that an object names there", got)
+	}
+	if got := testutil.ToFloat64(f.options.Metrics.Evictions); got < 8 {
+		t.Errorf("%v evictions were counted, want 8 at least", got)
+	}
+	f.pull(t, "app", "0") // it comes back
+}
+
+func TestEvict_SharedBlobsStayAndWhereAllIsInUseItIsSaid(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.named = map[string]bool{"kept": true}
+	image := origin.RandomImage(1, 64<<10)
+	kept := f.origin.Push(t, "app:kept", image)
+	f.origin.Push(t, "app:same", image)
+	f.mirror(t, "app:kept")
+	f.pull(t, "app", "same")
+	for _, step := range []struct {
+		limit Limit
+		want  float64
+	}{{Limit{High: 1 << 10, Low: 1 << 9}, 1}, {Limit{High: 1 << 30, Low: 1 << 29}, 0}} {
+		if err := f.Evict(t.Context(), step.limit); err != nil {
+			t.Fatal(err)
+		}
+		if got := testutil.ToFloat64(f.options.Metrics.StoreCrowded); got != step.want {
+			t.Errorf("limit %+v: got %v, want %v", step.limit, got, step.want)
+		}
+	}
+	f.origin.Refuse()
+	f.pullDigest(t, "app", kept.Descriptor)
+	f.wantUnknown(t, "app", "same")
+}
