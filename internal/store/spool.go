@@ -73,10 +73,12 @@ type Spool struct {
 	size     int64 // < 0: not known
 	path     string
 	promised bool // whether the file's bytes are on the room's account
+	placing  placement
 
 	mu      sync.Mutex
 	file    *os.File // nil when the spool has ended
 	written int64
+	held    int64 // bytes of it on the room's account of spools
 }
 
 // NewSpool creates a spool for a blob and reserves size bytes (< 0: unknown, nothing is reserved) on the disk: ErrNoRoom.
@@ -95,7 +97,10 @@ func (s *Store) NewSpool(dgst digest.Digest, size int64) (*Spool, error) {
 		_ = os.Remove(file.Name())
 		return nil, fmt.Errorf("creating a spool for %s: %w", dgst, err)
 	}
-	return &Spool{store: s, digest: dgst, size: size, path: file.Name(), promised: promised, file: file}, nil
+	return &Spool{
+		store: s, digest: dgst, size: size, path: file.Name(), promised: promised, file: file,
+		placing: s.writer.begin(file.Name(), blobPath(dgst)), held: max(size, 0),
+	}, nil
 }
 
 // Write appends. On a disk that is full it returns ErrNoRoom.
@@ -106,9 +111,10 @@ func (sp *Spool) Write(p []byte) (int, error) {
 		return 0, errSpoolEnded
 	}
 	if sp.size < 0 && sp.written/roomInterval != (sp.written+int64(len(p)))/roomInterval {
-		if err := sp.store.spools.room.more(sp.file); err != nil {
+		if err := sp.store.spools.room.more(sp.file, roomInterval); err != nil {
 			return 0, fmt.Errorf("writing a spool: %w", err)
 		}
+		sp.held += roomInterval
 	}
 	n, err := sp.file.Write(p)
 	sp.advance(int64(n))
@@ -124,6 +130,7 @@ func (sp *Spool) advance(n int64) {
 		sp.store.spools.room.redeem(min(n, max(sp.size-sp.written, 0)))
 	}
 	sp.written += n
+	sp.placing.grown(sp.written)
 }
 
 // Open opens the spool for reading, with an offset of its own. It works until Commit or Discard (then ErrNotFound); what
@@ -149,11 +156,13 @@ func (sp *Spool) Commit(ctx context.Context) error {
 	if err := errors.Join(sp.store.spools.sync(file), file.Close()); err != nil {
 		return fmt.Errorf("committing %s: syncing: %w", sp.digest, noRoom(err))
 	}
-	dest := blobPath(sp.digest)
-	defer sp.store.writing.lock(dest)()
-	if err := sp.store.writer.place(ctx, sp.path, dest); err != nil {
+	defer sp.store.writing.lock(blobPath(sp.digest))()
+	if err := sp.placing.place(ctx); err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	sp.leave()
 	return nil
 }
 
@@ -181,8 +190,16 @@ func (sp *Spool) Discard() {
 		_ = sp.file.Close()
 		sp.file = nil
 	}
+	sp.placing.discard()
+	sp.leave()
 	// Gone already where Commit has moved it; still there where Commit failed.
 	_ = os.Remove(sp.path)
+}
+
+// leave takes the spool off the room's account, once.
+func (sp *Spool) leave() {
+	sp.store.spools.room.leave(sp.held)
+	sp.held = 0
 }
 
 // giveBack takes off the room's account what was promised and not written.

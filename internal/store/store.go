@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/go-logr/logr"
@@ -30,6 +32,7 @@ type Options struct {
 	Data       string         // local folder: the spool, the lock and, with the filesystem driver, by default the store
 	Driver     string         // a name that distribution's driver factory knows; empty: filesystem
 	Parameters map[string]any // the driver's own keys
+	MaxSpool   int64          // bytes that fetches may hold in the spool at a time where the store is object storage; 0: what the disk has
 	Log        logr.Logger
 	OnDamage   func(digest.Digest) // called for each blob found truncated; may be nil
 }
@@ -40,6 +43,8 @@ type Store struct {
 	writer   writer
 	spools   *spools
 	links    *memo[linkKey, ocispec.Descriptor]
+	tagged   *memo[string, digest.Digest] // what distribution's links say, by the path of a tag's record
+	shared   bool                         // other processes write too
 	intact   *lru.Cache[digest.Digest, fileState]
 	writing  keyed // by path: held while a blob is put in its place or removed as damaged, and while links are written
 	log      logr.Logger
@@ -69,8 +74,23 @@ func newStore(b backend, o Options) (*Store, error) {
 	if onDamage == nil {
 		onDamage = func(digest.Digest) {}
 	}
+	_, local := b.writer.(*disk)
+	if !local { // what is uploaded need not survive here
+		spools.sync = func(*os.File) error { return nil }
+		spools.room.limit = o.MaxSpool
+	}
 	return &Store{
 		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
+		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL), shared: !local,
 		intact: intact, log: o.Log, onDamage: onDamage,
 	}, nil
+}
+
+// RecordTTL is how long what was read may be taken for what is stored: other replicas write to object storage too. On a disk, which has
+// one owner, it is 0: for ever.
+func (s *Store) RecordTTL() time.Duration {
+	if !s.shared {
+		return 0
+	}
+	return sharedLinkTTL
 }

@@ -49,6 +49,7 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	if err != nil {
 		return TagRecord{}, err
 	}
+	_, mark, _ := s.tagged.get(paths.record)
 	content, err := s.read(ctx, paths.record)
 	if errors.Is(err, ErrNotFound) {
 		return s.foreignTag(ctx, paths)
@@ -60,6 +61,9 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	if err := json.Unmarshal(content, &rec); err != nil {
 		s.log.Error(err, "tag record unreadable, going by its link", "repository", repo.String(), "tag", tag)
 		return s.foreignTag(ctx, paths)
+	}
+	if !rec.Untagged { // the links are written before the record
+		s.tagged.fill(paths.record, rec.Digest, mark)
 	}
 	return rec, nil
 }
@@ -99,19 +103,31 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 		return err
 	}
 	defer s.writing.lock(paths.record)()
-	if rec.Untagged {
-		err = s.unlinkTag(ctx, paths)
-	} else {
-		err = s.linkTag(ctx, paths, rec.Digest)
-	}
-	if err != nil {
+	if err := s.linkTag(ctx, paths, rec); err != nil {
 		return err
 	}
 	return s.writer.put(ctx, paths.record, content)
 }
 
-// linkTag writes distribution's links where they say anything else; most records are written for their times alone.
-func (s *Store) linkTag(ctx context.Context, paths tagPaths, dgst digest.Digest) error {
+// linkTag makes distribution's links say what a record says.
+func (s *Store) linkTag(ctx context.Context, paths tagPaths, rec TagRecord) error {
+	if rec.Untagged {
+		s.tagged.wrote(paths.record, "")
+		return s.unlinkTag(ctx, paths)
+	}
+	// A request to object storage saved; on a disk they are looked at: a hand may have removed them.
+	if known, _, ok := s.tagged.get(paths.record); ok && known == rec.Digest && s.shared {
+		return nil
+	}
+	if err := s.writeTagLinks(ctx, paths, rec.Digest); err != nil {
+		return err
+	}
+	s.tagged.wrote(paths.record, rec.Digest)
+	return nil
+}
+
+// writeTagLinks writes links where they say anything else; most records are written for their times alone.
+func (s *Store) writeTagLinks(ctx context.Context, paths tagPaths, dgst digest.Digest) error {
 	content, err := s.read(ctx, paths.current)
 	if err == nil && string(content) == dgst.String() {
 		return s.writer.settle(paths.current)

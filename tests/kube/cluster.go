@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/tests/built"
 )
 
 // Cluster is an API server of a test's own.
@@ -56,13 +57,13 @@ func Start(ctx context.Context) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := moduleFolder(ctx)
+	root, err := built.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{kubectl: filepath.Join(assets, "kubectl"), env: &envtest.Environment{
 		BinaryAssetsDirectory: assets,
-		CRDDirectoryPaths:     []string{filepath.Join(source, "..", "..", "helm", "larder", "crds")},
+		CRDDirectoryPaths:     []string{filepath.Join(root, "helm", "larder", "crds")},
 		ErrorIfCRDPathMissing: true,
 		// The tests share two cores with what they test.
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
