@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -169,8 +168,11 @@ func (s *Server) Bucket(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ToLower(filepath.Base(path))
+	return filepath.Base(path)
 }
+
+// Folder is where a bucket's objects lie, as files, for what a test does behind the server's back.
+func (s *Server) Folder(bucket string) string { return filepath.Join(s.dir, "data", bucket) }
 
 // Parameters are those of distribution's s3 driver for a bucket, through endpoint: the server's, or a Meter's.
 func Parameters(endpoint, bucket string) map[string]any {
