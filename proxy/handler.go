@@ -22,6 +22,8 @@ type Options struct {
 	// them means path form. The request's own Host header always counts. May be nil; it is called for every request that
 	// carries an ns.
 	Self func() []string
+	// Redirect has clients get stored blobs from object storage by themselves, where that hands out addresses.
+	Redirect bool
 	// Log is told of errors that have no place in the distribution spec.
 	Log logr.Logger
 }
@@ -33,6 +35,8 @@ type Handler struct {
 	blobs blobs
 	self  func() []string
 	log   logr.Logger
+
+	redirect bool
 }
 
 // New returns the handler that serves from c.
@@ -42,7 +46,7 @@ func newHandler(n names, b blobs, o Options) *Handler {
 	if o.Self == nil {
 		o.Self = func() []string { return nil }
 	}
-	return &Handler{names: n, blobs: b, self: o.Self, log: o.Log}
+	return &Handler{names: n, blobs: b, self: o.Self, log: o.Log, redirect: o.Redirect}
 }
 
 // names is the part of the cache that knows manifests and what names them.
@@ -56,6 +60,8 @@ type names interface {
 // blobs is the part of the cache that knows blobs.
 type blobs interface {
 	ResolveBlob(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, cache.Outcome, error)
+	// BlobURL returns where a client may get a stored blob by itself; empty where it may not.
+	BlobURL(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, string)
 	// open opens a blob; with cache.ErrRange the part tells the blob's size and has no body.
 	open(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng fetch.Range) (part, cache.Outcome, error)
 }

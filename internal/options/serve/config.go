@@ -30,6 +30,7 @@ type config struct {
 	UpdateFilters  []string                  `json:"updateFilters"`
 	ExpiryDelay    v1alpha1.Interval         `json:"expiryDelay"`
 	Webhook        rewrite.Config            `json:"webhook"`
+	ObjectStorage  objectStorage             `json:"objectStorage"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
@@ -137,7 +138,7 @@ func (r *reader) relative(path string) string {
 func (r *reader) options(c *config) Cache {
 	return Cache{
 		Registries:   r.registries(c.Registries),
-		Storage:      r.storage(c.Storage),
+		Storage:      r.storage(c.Storage, c.ObjectStorage),
 		CheckTimeout: r.checkTimeout(c.CheckTimeout),
 		Defaults:     r.defaults(c),
 		ExpiryDelay:  r.expiryDelay(c.ExpiryDelay),
