@@ -10,7 +10,8 @@ import (
 )
 
 // Repositories calls fn for each repository in the store until fn returns an error. Names that another registry wrote and
-// that stand for no origin are skipped.
+// that stand for no origin are skipped. One that kube-image-keeper's registry wrote under its own spelling of a port comes once more
+// when Larder has written into it.
 func (s *Store) Repositories(ctx context.Context, fn func(imageref.Repository) error) error {
 	return s.walk(ctx, "", fn)
 }
@@ -52,7 +53,7 @@ func (s *Store) folders(ctx context.Context, folder string) ([]string, error) {
 }
 
 func visit(name string, fn func(imageref.Repository) error) error {
-	if repo, err := imageref.ParsePath(name); err == nil && repo.Encode() == name {
+	if repo, err := imageref.ParsePath(name); err == nil && (repo.Encode() == name || isKeepers(name, repo)) {
 		return fn(repo)
 	}
 	return nil // another registry's: no name that Larder gives

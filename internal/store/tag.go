@@ -52,7 +52,7 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	_, mark, _ := s.tagged.get(paths.record)
 	content, err := s.read(ctx, paths.record)
 	if errors.Is(err, ErrNotFound) {
-		return s.foreignTag(ctx, paths)
+		return s.foreignTag(ctx, repo, tag, paths)
 	}
 	if err != nil {
 		return TagRecord{}, err
@@ -60,7 +60,7 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	var rec TagRecord
 	if err := json.Unmarshal(content, &rec); err != nil {
 		s.log.Error(err, "tag record unreadable, going by its link", "repository", repo.String(), "tag", tag)
-		return s.foreignTag(ctx, paths)
+		return s.foreignTag(ctx, repo, tag, paths)
 	}
 	if !rec.Untagged { // the links are written before the record
 		s.tagged.fill(paths.record, rec.Digest, mark)
@@ -68,9 +68,9 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	return rec, nil
 }
 
-// foreignTag reads distribution's link of a tag. One that cannot be parsed is as good as missing.
-func (s *Store) foreignTag(ctx context.Context, paths tagPaths) (TagRecord, error) {
-	content, err := s.read(ctx, paths.current)
+// readForeignTag reads distribution's link of a tag. One that cannot be parsed is as good as missing.
+func (s *Store) readForeignTag(ctx context.Context, link string) (TagRecord, error) {
+	content, err := s.read(ctx, link)
 	if err != nil {
 		return TagRecord{}, err
 	}
@@ -151,19 +151,20 @@ func (s *Store) unlinkTag(ctx context.Context, paths tagPaths) error {
 // Tags lists the tags of repo that have a record or another registry's link, in lexical order: tombstones too. A crash may
 // leave the folder of a tag without either; it is listed, and Tag says ErrNotFound.
 func (s *Store) Tags(ctx context.Context, repo imageref.Repository) ([]string, error) {
-	root, err := repositoryPath(repo)
+	folders, err := roots(repo)
 	if err != nil {
 		return nil, fmt.Errorf("listing tags: %w", err)
 	}
-	recorded, err := s.list(ctx, path.Join(root, "_larder/tags"))
-	if err != nil {
-		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+	var tags []string
+	for _, root := range folders {
+		for _, below := range []string{"_larder/tags", "_manifests/tags"} {
+			names, err := s.list(ctx, path.Join(root, below))
+			if err != nil {
+				return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+			}
+			tags = append(tags, names...)
+		}
 	}
-	linked, err := s.list(ctx, path.Join(root, "_manifests/tags"))
-	if err != nil {
-		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
-	}
-	tags := append(recorded, linked...)
 	slices.Sort(tags)
 	tags = slices.Compact(tags)
 	return slices.DeleteFunc(tags, func(tag string) bool { return !imageref.ValidTag(tag) }), nil
