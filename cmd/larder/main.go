@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPull(), newRegistry(), newController(), newRewrite(), newVersion())
+	root.AddCommand(newServe(), newPull(), newExport(), newImport(), newCopy(), newRegistry(), newController(), newRewrite(), newVersion())
 	return root
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
 	"os"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
@@ -26,7 +28,10 @@ import (
 	"github.com/larder-dev/larder/tests/s3"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(s3.Around(m)) }
+func TestMain(m *testing.M) {
+	logrus.SetOutput(io.Discard) // distribution's registry logs each request, and keeps a goroutine for events that nothing stops
+	goleak.VerifyTestMain(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+}
 
 // host is what the origin of a test is called.
 const host = "reg.example"

@@ -1,5 +1,5 @@
 // Package control hands work over to the process that owns a data folder (rule P4): HTTP over a unix socket in that
-// folder, which only the folder's owner may open. It carries requests and progress, never image bytes, and decides nothing
+// folder, which only the folder's owner may open. It carries requests, progress and the layouts that are imported, and decides nothing
 // about what is mirrored or how.
 //
 // A mirror is one POST of a request to /mirror. The answer is a stream of JSON objects, one a line: any number with
@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 const (
 	mirrorPath = "/mirror"
+	importPath = "/import"
 	// maxRequest bounds a request's body in bytes.
 	maxRequest = 64 << 10
 	// progressEvery is how often progress is written while there is some.
@@ -36,6 +38,11 @@ const (
 // Mirrorer brings whole images into the store. *cache.Cache is one, and so is a Client.
 type Mirrorer interface {
 	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
+}
+
+// Importer brings the images of an OCI layout, a tar stream, into the store. *cache.Cache is one, and so is a Client.
+type Importer interface {
+	Import(ctx context.Context, layout io.Reader, told func(imageref.Reference, digest.Digest)) error
 }
 
 // Summary words the error of a mirror on one line: where several parts of an image failed, the first failure and how many more there are.
@@ -57,6 +64,12 @@ type event struct {
 	Progress *progress `json:"progress,omitempty"`
 	Result   *result   `json:"result,omitempty"`
 	Failure  *failure  `json:"failure,omitempty"`
+	Image    *imported `json:"image,omitempty"` // of an import, which ends with a result of nothing
+}
+
+type imported struct {
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
 }
 
 type progress struct {

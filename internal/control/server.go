@@ -24,6 +24,9 @@ func Serve(ctx context.Context, listener net.Listener, mirrors Mirrorer, log log
 	mux := http.NewServeMux()
 	mux.Handle("POST "+mirrorPath, &server{mirrors: mirrors, log: log, stopping: ctx.Done()})
 	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: silence, IdleTimeout: silence, MaxHeaderBytes: maxRequest}
+	if imports, ok := mirrors.(Importer); ok {
+		mux.Handle("POST "+importPath, &importer{imports, ctx})
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- httpServer.Serve(listener) }()
 	select {

@@ -38,7 +38,7 @@ func (s *Store) open(ctx context.Context, dgst digest.Digest) (*Blob, error) {
 	if _, err := imageref.ParseDigest(dgst.String()); err != nil {
 		return nil, err
 	}
-	if _, local := s.writer.(*disk); !local {
+	if s.shared {
 		return s.openObject(ctx, dgst)
 	}
 	reader, err := s.driver.Reader(ctx, blobPath(dgst), 0)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/opencontainers/go-digest"
 )
@@ -24,14 +23,19 @@ type spools struct {
 	dir  string
 	room *room
 	sync func(*os.File) error
+
+	readOnly bool
 }
 
 // openSpools empties the folder: nothing in it is of use to a new process.
-func openSpools(dir string, log logr.Logger) (*spools, error) {
-	s := &spools{dir: dir, room: &room{floor: roomFloor, allocate: allocate}, sync: (*os.File).Sync}
+func openSpools(dir string, o Options) (*spools, error) {
+	s := &spools{dir: dir, readOnly: o.ReadOnly, room: &room{floor: roomFloor, allocate: allocate}, sync: (*os.File).Sync}
+	if s.readOnly { // what is in it belongs to the folder's owner
+		return s, nil
+	}
 	err := s.reset()
 	if cannotWrite(err) {
-		log.Error(err, "spool not usable, nothing can be stored for now", "folder", dir)
+		o.Log.Error(err, "spool not usable, nothing can be stored for now", "folder", dir)
 		return s, nil
 	}
 	return s, err
@@ -55,6 +59,9 @@ func (s *spools) reset() error {
 
 // create makes an empty file for dgst. Its mode is that of distribution's own files: another registry may read them.
 func (s *spools) create(dgst digest.Digest) (*os.File, error) {
+	if s.readOnly {
+		return nil, ErrReadOnly
+	}
 	name := filepath.Join(s.dir, dgst.Algorithm().String()+"-"+dgst.Encoded()+"."+rand.Text())
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrNotExist) {

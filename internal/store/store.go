@@ -27,11 +27,15 @@ var ErrNotFound = errors.New("not in the store")
 // ErrNoRoom is returned where the disk has no room for a spool.
 var ErrNoRoom = errors.New("no room on the disk")
 
+// ErrReadOnly is returned by a Store that was opened to read alone, for what would write.
+var ErrReadOnly = errors.New("the store was opened to be read")
+
 // Options configure a Store.
 type Options struct {
 	Data       string         // local folder: the spool, the lock and, with the filesystem driver, by default the store
 	Driver     string         // a name that distribution's driver factory knows; empty: filesystem
 	Parameters map[string]any // the driver's own keys
+	ReadOnly   bool           // for a command beside the owner of the folder: nothing is written, nor removed where it is damaged
 	MaxSpool   int64          // bytes that fetches may hold in the spool at a time where the store is object storage; 0: what the disk has
 	Log        logr.Logger
 	OnDamage   func(digest.Digest) // called for each blob found truncated; may be nil
@@ -62,7 +66,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func newStore(b backend, o Options) (*Store, error) {
-	spools, err := openSpools(b.spoolDir, o.Log)
+	_, local := b.writer.(*disk)
+	if o.ReadOnly {
+		b.writer = readOnly{}
+	}
+	spools, err := openSpools(b.spoolDir, o)
 	if err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
@@ -74,7 +82,6 @@ func newStore(b backend, o Options) (*Store, error) {
 	if onDamage == nil {
 		onDamage = func(digest.Digest) {}
 	}
-	_, local := b.writer.(*disk)
 	if !local { // what is uploaded need not survive here
 		spools.sync = func(*os.File) error { return nil }
 		spools.room.limit = o.MaxSpool
