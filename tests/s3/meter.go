@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -15,6 +16,7 @@ import (
 type Meter struct {
 	Endpoint string
 
+	cut    atomic.Bool
 	mu     sync.Mutex
 	counts map[string]int
 	more   chan struct{} // closed, and made anew, with each request
@@ -32,12 +34,18 @@ func (s *Server) NewMeter(t testing.TB) *Meter {
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.count(kindOf(r))
+		if m.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		pass.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	m.Endpoint = server.URL
 	return m
 }
+
+// Cut has every request fail from now on, as a network does that is partitioned.
+func (m *Meter) Cut() { m.cut.Store(true) }
 
 // kindOf names a request as S3's price lists do.
 func kindOf(r *http.Request) string {
