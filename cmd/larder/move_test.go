@@ -172,6 +172,17 @@ func TestImport_B4_AWrongByteTagsNothing(t *testing.T) {
 	}
 }
 
+func TestExport_WritesNothingIntoTheStore(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if exit, _, errOut := finish(t, folder, "export", "--all", "-o", "out"); exit != 1 || !strings.Contains(errOut, "there is no image to export") {
+		t.Errorf("exit %d, %q; want 1 and that there is no image", exit, errOut)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
 func TestMove_SaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)

@@ -90,8 +90,10 @@ func openDisk(ctx context.Context, o Options) (backend, error) {
 	if err != nil {
 		return backend{}, err
 	}
-	if err := disk.makeRoot(root); err != nil && !cannotWrite(err) {
-		return backend{}, fmt.Errorf("creating the store's folder: %w", err)
+	if !o.ReadOnly {
+		if err := disk.makeRoot(root); err != nil && !cannotWrite(err) {
+			return backend{}, fmt.Errorf("creating the store's folder: %w", err)
+		}
 	}
 	return backend{driver, disk, filepath.Join(root, spoolRoot), localLinkTTL}, nil
 }

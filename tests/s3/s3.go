@@ -83,14 +83,14 @@ func Start(ctx context.Context) (*Server, error) {
 	}
 	for range attempts {
 		var s *Server
-		if s, err = start(filepath.Join(folder, program.Name)); err == nil {
+		if s, err = start(ctx, filepath.Join(folder, program.Name)); err == nil {
 			return s, nil
 		}
 	}
 	return nil, err
 }
 
-func start(binary string) (*Server, error) {
+func start(ctx context.Context, binary string) (*Server, error) {
 	dir, err := os.MkdirTemp("", "larder-s3")
 	if err != nil {
 		return nil, err
@@ -99,11 +99,11 @@ func start(binary string) (*Server, error) {
 	for _, name := range []string{"data", "sidecar"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
-	address, portErr := freePort()
+	address, portErr := freePort(ctx)
 	if err := errors.Join(err, portErr, s.run(binary, address)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := s.await(address); err != nil {
+	if err := s.await(ctx, address); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("%w:\n%s", err, &s.said)
 	}
@@ -112,8 +112,8 @@ func start(binary string) (*Server, error) {
 }
 
 // freePort names an address that nobody listens on now. The server cannot be given one that is open.
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -136,12 +136,12 @@ func (s *Server) run(binary, address string) error {
 }
 
 // await returns when the server takes connections.
-func (s *Server) await(address string) error {
+func (s *Server) await(ctx context.Context, address string) error {
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if conn, err := net.Dial("tcp", address); err == nil {
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
 			return conn.Close()
 		}
 		select {
