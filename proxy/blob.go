@@ -45,6 +45,9 @@ func (h *Handler) serveBlob(w http.ResponseWriter, r *http.Request, req *request
 	if r.Method == http.MethodHead || notModified(r.Header, etag) {
 		return h.describeBlob(w, r, req.repo, dgst)
 	}
+	if h.redirected(w, r, req.repo, dgst) {
+		return nil
+	}
 	rng := requestedRange(r.Header, etag)
 	p, outcome, err := h.blobs.open(r.Context(), req.repo, dgst, rng)
 	tell(w, outcome)
@@ -57,6 +60,26 @@ func (h *Handler) serveBlob(w http.ResponseWriter, r *http.Request, req *request
 	}
 	send(w, p, rng.Partial && p.length >= 0)
 	return nil
+}
+
+// redirected sends a client to object storage for a stored blob, or for the part of it that the client will ask for again there, and says
+// whether it did.
+func (h *Handler) redirected(w http.ResponseWriter, r *http.Request, repo imageref.Repository, dgst digest.Digest) bool {
+	if !h.redirect {
+		return false
+	}
+	desc, url := h.blobs.BlobURL(r.Context(), repo, dgst)
+	if url == "" {
+		return false
+	}
+	tell(w, cache.Outcome{Kind: cache.Hit, TTL: -1})
+	header := w.Header()
+	header.Set("Docker-Content-Digest", string(desc.Digest))
+	header.Set("Location", url)
+	header.Set("Content-Length", "0")
+	header.Set("Cache-Control", "no-store") // the address is good for some minutes only
+	w.WriteHeader(http.StatusTemporaryRedirect)
+	return true
 }
 
 // describeBlob answers without the body. It asks the cache even for a 304: whether the repository may have the blob is for the

@@ -53,6 +53,33 @@ func failAfter(s string) func(io.Writer) error {
 	}
 }
 
+func TestBlob_B5_RedirectsToObjectStorage(t *testing.T) {
+	t.Parallel()
+	const url = "http://bucket.example/key?signature=x"
+	addr := serve(t, &fake{url: url})
+	for name, tt := range map[string]struct {
+		method, path, location string
+		status                 int
+	}{
+		"GET":                    {"GET", blobPath, url, http.StatusTemporaryRedirect},
+		"As a mirror":            {"GET", "/v2/team/app/blobs/" + string(blobDigest) + "?ns=reg.example", url, http.StatusTemporaryRedirect},
+		"HEAD is answered":       {"HEAD", blobPath, "", http.StatusOK},
+		"What is not stored":     {"GET", "/v2/reg.example/team/app/blobs/" + string(manifestDigest), "", http.StatusNotFound},
+		"A manifest is not sent": {"GET", "/v2/reg.example/team/app/manifests/1.27", "", http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := exchange(t, addr, tt.method, tt.path)
+			if got.StatusCode != tt.status || got.Header.Get("Location") != tt.location {
+				t.Errorf("got status %d to %q, want %d to %q", got.StatusCode, got.Header.Get("Location"), tt.status, tt.location)
+			}
+			if tt.location != "" && (got.Header.Get("Cache-Status") != "larder; hit" || got.Header.Get("Docker-Content-Digest") != string(blobDigest)) {
+				t.Errorf("got the header %v, want a hit and the digest", got.Header)
+			}
+		})
+	}
+}
+
 // The headers, and each byte as it arrives, are with the client while the rest is still to come.
 func TestBlob_B1_BytesAsTheyArrive(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,7 @@ type fake struct {
 	unsized   bool                  // the origin does not tell the blob's size
 	mediaType string                // of the blob
 	stream    func(io.Writer) error // instead of the blob's bytes
+	url       string                // where clients are redirected to
 
 	mu    sync.Mutex
 	asked []string      // the repositories that were asked for
@@ -118,6 +119,15 @@ func (f *fake) ResolveBlob(_ context.Context, repo imageref.Repository, dgst dig
 	return desc, f.outcome, err
 }
 
+func (f *fake) BlobURL(_ context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, string) {
+	f.note(repo)
+	desc, err := f.describe(dgst)
+	if err != nil {
+		return desc, ""
+	}
+	return desc, f.url
+}
+
 func (f *fake) describe(dgst digest.Digest) (ocispec.Descriptor, error) {
 	if dgst != blobDigest {
 		return ocispec.Descriptor{}, &cache.Error{
@@ -181,8 +191,9 @@ func (b *fakeBody) Close() error {
 func serve(t *testing.T, f *fake) string {
 	t.Helper()
 	s := httptest.NewServer(newHandler(f, f, Options{
-		Self: func() []string { return []string{"larder.example:7439"} },
-		Log:  testr.New(t),
+		Self:     func() []string { return []string{"larder.example:7439"} },
+		Redirect: f.url != "",
+		Log:      testr.New(t),
 	}))
 	t.Cleanup(func() {
 		s.Close() // waits for the handlers

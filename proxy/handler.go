@@ -27,6 +27,8 @@ type Options struct {
 	Self func() []string
 	// Holds says whether a bearer token may pull at all; what has none that it accepts is answered 401. nil: nobody needs one.
 	Holds func(token string) bool
+	// Redirect has clients get stored blobs from object storage by themselves, where that hands out addresses.
+	Redirect bool
 	// Log is told of errors that have no place in the distribution spec.
 	Log logr.Logger
 }
@@ -39,6 +41,8 @@ type Handler struct {
 	self  func() []string
 	holds func(string) bool
 	log   logr.Logger
+
+	redirect bool
 }
 
 // New returns the handler that serves from c.
@@ -48,7 +52,7 @@ func newHandler(n names, b blobs, o Options) *Handler {
 	if o.Self == nil {
 		o.Self = func() []string { return nil }
 	}
-	return &Handler{names: n, blobs: b, self: o.Self, holds: o.Holds, log: o.Log}
+	return &Handler{names: n, blobs: b, self: o.Self, holds: o.Holds, log: o.Log, redirect: o.Redirect}
 }
 
 // names is the part of the cache that knows manifests and what names them.
@@ -62,6 +66,8 @@ type names interface {
 // blobs is the part of the cache that knows blobs.
 type blobs interface {
 	ResolveBlob(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, cache.Outcome, error)
+	// BlobURL returns where a client may get a stored blob by itself; empty where it may not.
+	BlobURL(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, string)
 	// open opens a blob; with cache.ErrRange the part tells the blob's size and has no body.
 	open(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng fetch.Range) (part, cache.Outcome, error)
 }

@@ -51,7 +51,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
+	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newExport(), newImport(), newCopy(),
+		newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
 	return root
 }
 

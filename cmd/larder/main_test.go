@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 )
 
@@ -23,7 +25,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asLarder) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	logrus.SetOutput(io.Discard) // distribution's registry logs each request, and keeps a goroutine for events that nothing stops
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
 }
 
 // command is a larder process in folder.

@@ -30,6 +30,7 @@ var floors = [][]part{
 		{name: "api/v1alpha1"},
 		{name: "internal/imageref"},
 		{name: "internal/httpx", siblings: []string{"internal/metrics"}},
+		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},
 		{name: "internal/metrics"},
 		{name: "internal/ocipath"},

@@ -59,9 +59,8 @@ func (c *Cache) Blob(ctx context.Context, repo imageref.Repository, dgst digest.
 		belongs = true
 	}
 	if belongs {
-		if b, err := c.openStored(ctx, repo, desc); err == nil {
-			blob, err := storedBlob(b, desc, rng)
-			return blob, never, err
+		if b, err := c.readFrom(ctx, repo, desc, rng); err == nil || errors.Is(err, ErrRange) {
+			return b, never, err
 		}
 	}
 	return c.fetchBlob(ctx, repo, desc, rng)
@@ -160,21 +159,59 @@ func (f *fetching) Close() error {
 	return f.Reader.Close()
 }
 
-// storedBlob is the part of a stored blob that rng names.
-func storedBlob(b *store.Blob, desc ocispec.Descriptor, rng fetch.Range) (*Blob, error) {
-	desc.Size = b.Size
-	start, end, err := rng.Resolve(b.Size)
-	if err != nil {
-		b.Close()
-		return &Blob{Descriptor: desc}, err
+// readFrom opens the part of a stored blob that rng names. What is linked and known by its size costs object storage one request.
+func (c *Cache) readFrom(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, rng fetch.Range) (*Blob, error) {
+	linked, err := c.store.LinkedBlob(ctx, repo, desc.Digest)
+	if err == nil {
+		desc.Size = max(linked.Size, desc.Size)
 	}
-	if start > 0 {
-		if _, err := b.Seek(start, io.SeekStart); err != nil {
-			b.Close()
+	if err != nil || desc.Size < 0 {
+		b, err := c.openStored(ctx, repo, desc)
+		if err != nil {
 			return nil, err
 		}
+		desc.Size = b.Size
+		b.Close()
+	}
+	start, end, err := rng.Resolve(desc.Size)
+	if err != nil {
+		return c.outside(ctx, desc, err)
+	}
+	b, err := c.store.OpenBlobAt(ctx, desc.Digest, desc.Size, start)
+	if err != nil {
+		return nil, err
 	}
 	return &Blob{Descriptor: desc, Offset: start, Length: end - start, body: &stored{b, end - start}}, nil
+}
+
+// outside answers a range that lies outside a blob, if the blob is there.
+func (c *Cache) outside(ctx context.Context, desc ocispec.Descriptor, err error) (*Blob, error) {
+	b, missing := c.store.OpenBlob(ctx, desc.Digest, desc.Size)
+	if missing != nil {
+		return nil, missing
+	}
+	b.Close()
+	return &Blob{Descriptor: desc}, err
+}
+
+// BlobURL returns where a client may get a stored blob of repo by itself. It is empty for what is not stored, or not known to belong to
+// repo, and where the storage hands out no addresses.
+func (c *Cache) BlobURL(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, string) {
+	desc, belongs := c.member(ctx, repo, dgst)
+	if !belongs {
+		return desc, ""
+	}
+	b, err := c.openStored(ctx, repo, desc)
+	if err != nil {
+		return desc, ""
+	}
+	desc.Size = b.Size
+	b.Close()
+	url, err := c.store.BlobURL(ctx, dgst)
+	if err != nil {
+		c.log.Error(err, "redirecting to a blob", "repository", repo.String(), "digest", dgst)
+	}
+	return desc, url
 }
 
 // stored sends a part of a stored blob.

@@ -28,6 +28,7 @@ func (f *fixture) breakWrites(t *testing.T) {
 
 func TestTag_T3_AnAnsweredCheckCountsAlsoWhereTheDiskIsFull(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	f.policies.set(Policy{Check: true, Interval: time.Hour})
 	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
@@ -45,6 +46,7 @@ func TestTag_T3_AnAnsweredCheckCountsAlsoWhereTheDiskIsFull(t *testing.T) {
 
 func TestTag_T6_TheBreakerClosesAlsoWhereTheDiskIsFull(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	f.policies.set(Policy{Check: true})
 	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
@@ -65,6 +67,7 @@ func TestTag_T6_TheBreakerClosesAlsoWhereTheDiskIsFull(t *testing.T) {
 
 func TestTag_T10_WhatWasConfirmedIsServedAlsoWhereTheDiskIsFull(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	f.policies.set(Policy{Check: true, Interval: time.Minute, MaxStale: time.Hour})
 	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))

@@ -2,17 +2,21 @@ package cache
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws" // the second driver under which the rules are tested
 	"github.com/go-logr/logr/testr"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
@@ -21,9 +25,13 @@ import (
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/s3"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	logrus.SetOutput(io.Discard) // distribution's registry logs each request, and keeps a goroutine for events that nothing stops
+	goleak.VerifyTestMain(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+}
 
 // host is what the origin of a test is called.
 const host = "reg.example"
@@ -34,7 +42,8 @@ type fixture struct {
 	origin   *origin.Origin
 	policies *policies
 	clock    *clock
-	data     string
+	data     string // the folder of what is stored
+	storage  store.Options
 	options  Options
 	stop     func()
 }
@@ -46,16 +55,33 @@ func newFixture(t *testing.T, opts ...origin.Option) *fixture {
 		Policies: f.policies, Now: f.clock.now, CheckTimeout: 20 * time.Second, // longer than any loaded machine needs
 		Log: testr.NewWithOptions(t, testr.Options{}),
 	}
+	f.storage = store.Options{Data: f.data, Log: f.options.Log, Driver: os.Getenv(driverEnv)}
+	if f.storage.Driver == "s3" {
+		server := s3.Shared(t)
+		bucket := server.Bucket(t)
+		f.storage.Data, f.data, f.storage.Parameters = t.TempDir(), server.Folder(bucket), s3.Parameters(server.Endpoint, bucket)
+	}
 	f.start(t)
 	t.Cleanup(func() { f.stop() })
 	return f
+}
+
+// driverEnv names the storage driver under which the rules are tested: unset, that of the file system; or s3.
+const driverEnv = "LARDER_TEST_DRIVER"
+
+// onDisk skips a test of a full disk where the store is on none.
+func onDisk(t *testing.T) {
+	t.Helper()
+	if os.Getenv(driverEnv) != "" {
+		t.Skip("it is about a disk")
+	}
 }
 
 // start opens the store and a cache over it.
 func (f *fixture) start(t *testing.T) {
 	t.Helper()
 	f.options.Metrics = metrics.New(prometheus.NewRegistry())
-	s, err := store.Open(t.Context(), store.Options{Data: f.data, Log: f.options.Log})
+	s, err := store.Open(t.Context(), f.storage)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,6 +121,7 @@ func TestImage_M3_NoticesWhatWasLostBehindOurBack(t *testing.T) {
 
 func TestImage_M3_AStoreThatCannotTellIsNoLoss(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
 	f.mirror(t, "app:1")

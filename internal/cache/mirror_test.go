@@ -188,7 +188,11 @@ func TestMirror_M3_ALostVolumeIsRefilled(t *testing.T) {
 	f.origin.Push(t, "app:1", origin.RandomImage(2, 1<<12))
 	f.mirror(t, "app:1")
 	f.stop()
-	if err := os.RemoveAll(f.data); err != nil {
+	volume := f.data
+	if os.Getenv(driverEnv) == "s3" {
+		volume = filepath.Join(f.data, "docker") // all that is in the bucket
+	}
+	if err := os.RemoveAll(volume); err != nil {
 		t.Fatal(err)
 	}
 	f.start(t)

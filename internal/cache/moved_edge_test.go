@@ -49,6 +49,7 @@ func TestTag_T5_ABlobThatTheOriginLostDoesNotHoldTheTagBack(t *testing.T) {
 
 func TestTag_T5_OurFullDiskDoesNotHoldTheTagBack(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	f.policies.set(Policy{Check: true, Interval: time.Hour})
 	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))

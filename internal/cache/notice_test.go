@@ -110,6 +110,7 @@ func TestOnTag_M5_IsToldOfWhatExpires(t *testing.T) {
 
 func TestOnTag_T3_IsToldAlsoWhereTheDiskIsFull(t *testing.T) {
 	t.Parallel()
+	onDisk(t)
 	f := newFixture(t)
 	n, key := newNotices(), tagKey{repository("app"), "1"}
 	f.options.OnTag = n.add

@@ -27,6 +27,8 @@ type tagState struct {
 	policy   atomic.Pointer[policyState]
 	problem  atomic.Pointer[problem] // nil: the last check was answered, or there was none
 	touching atomic.Bool             // the time of the last pull is being written
+	read     atomic.Int64            // when the record was read or written, in nanoseconds of the Unix epoch
+	unsaved  atomic.Bool             // the record could not be written
 }
 
 type policyState struct {
@@ -36,7 +38,7 @@ type policyState struct {
 
 // tagState returns the state of a tag that has a record, or store.ErrNotFound.
 func (c *Cache) tagState(ctx context.Context, key tagKey) (*tagState, error) {
-	if st, ok := c.tags.Get(key); ok {
+	if st, ok := c.tags.Get(key); ok && c.fresh(st) {
 		return st, nil
 	}
 	l := c.tagLock(key)
@@ -45,25 +47,60 @@ func (c *Cache) tagState(ctx context.Context, key tagKey) (*tagState, error) {
 	return c.loadTag(ctx, key)
 }
 
-// loadTag reads the record under the tag's lock.
+// fresh says whether the record in memory may be taken for the stored one, which other replicas write too.
+func (c *Cache) fresh(st *tagState) bool {
+	ttl := c.store.RecordTTL()
+	age := c.now().UnixNano() - st.read.Load()
+	return ttl == 0 || age >= 0 && age < int64(ttl)
+}
+
+// loadTag reads the record under the tag's lock, where memory has none that may still be the stored one.
 func (c *Cache) loadTag(ctx context.Context, key tagKey) (*tagState, error) {
-	if st, ok := c.tags.Get(key); ok {
+	st, ok := c.tags.Get(key)
+	if ok && c.fresh(st) {
 		return st, nil
 	}
-	rec, err := c.store.Tag(ctx, key.repo, key.tag)
+	rec, err := c.readTag(ctx, key)
+	if ok {
+		return c.renew(key, st, rec, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if rec.MediaType == "" { // written by another registry
-		_, desc, err := c.store.ReadManifest(ctx, key.repo, rec.Digest)
-		if err != nil {
-			return nil, err
-		}
-		rec.MediaType, rec.Size = desc.MediaType, desc.Size
-	}
-	st := &tagState{}
-	st.rec.Store(&rec)
+	st = &tagState{}
+	c.hold(st, &rec)
 	c.tags.Add(key, st)
+	return st, nil
+}
+
+func (c *Cache) hold(st *tagState, rec *store.TagRecord) {
+	st.rec.Store(rec)
+	st.read.Store(c.now().UnixNano())
+}
+
+func (c *Cache) readTag(ctx context.Context, key tagKey) (store.TagRecord, error) {
+	rec, err := c.store.Tag(ctx, key.repo, key.tag)
+	if err != nil || rec.MediaType != "" {
+		return rec, err
+	}
+	_, desc, err := c.store.ReadManifest(ctx, key.repo, rec.Digest) // written by another registry
+	rec.MediaType, rec.Size = desc.MediaType, desc.Size
+	return rec, err
+}
+
+// renew brings a record in memory up to what another replica wrote: the newer check wins. Where the storage cannot be reached, what is
+// known is served on.
+func (c *Cache) renew(key tagKey, st *tagState, rec store.TagRecord, err error) (*tagState, error) {
+	have := st.rec.Load()
+	switch {
+	case errors.Is(err, store.ErrNotFound) && !st.unsaved.Load():
+		c.tags.Remove(key)
+		return nil, err
+	case err != nil, rec.CheckedAt.Before(have.CheckedAt):
+		c.hold(st, have)
+	default:
+		c.hold(st, &rec)
+	}
 	return st, nil
 }
 
@@ -99,7 +136,8 @@ func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.Tag
 		return before, before, nil
 	}
 	err = c.store.PutTag(ctx, key.repo, key.tag, rec)
-	st.rec.Store(&rec) // also where the disk is full: what an origin said counts until a restart
+	c.hold(st, &rec) // also where the disk is full: what an origin said counts until a restart
+	st.unsaved.Store(err != nil)
 	c.tags.Add(key, st)
 	return before, &rec, err
 }

@@ -1,5 +1,5 @@
 // Package control hands work over to the process that owns a data folder (rule P4): HTTP over a unix socket in that
-// folder, which only the folder's owner may open. It carries requests and progress, never image bytes, and decides nothing
+// folder, which only the folder's owner may open. It carries requests, progress and the layouts that are imported, and decides nothing
 // about what is mirrored or how.
 //
 // A job (/mirror, /sweep, /remove) is one POST of a request. The answer is a stream of JSON objects, one a line: any number with
@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	mirrorPath = "/mirror"
 	sweepPath  = "/sweep"
 	removePath = "/remove"
+	importPath = "/import"
 	// maxRequest bounds a request's body in bytes.
 	maxRequest = 64 << 10
 	// progressEvery is how often progress is written while there is some.
@@ -40,9 +42,15 @@ type Mirrorer interface {
 	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
 }
 
+// Importer brings the images of an OCI layout, a tar stream, into the store. *cache.Cache is one, and so is a Client.
+type Importer interface {
+	Import(ctx context.Context, layout io.Reader, told func(imageref.Reference, digest.Digest)) error
+}
+
 // Owner does all that can be asked of the owner of a data folder. *cache.Cache is one, and so is a Client.
 type Owner interface {
 	Mirrorer
+	Importer
 	// Sweep deletes what nothing reaches; a grace below zero is the owner's own. See cache.Cache.Sweep.
 	Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error)
 	// Remove removes an image; store.ErrNotFound where there is none.
@@ -79,6 +87,12 @@ type event struct {
 	Removed  *struct{}          `json:"removed,omitempty"`
 	Swept    *store.SweepReport `json:"swept,omitempty"`
 	Failure  *failure           `json:"failure,omitempty"`
+	Image    *imported          `json:"image,omitempty"` // of an import, which ends with a result of nothing
+}
+
+type imported struct {
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
 }
 
 type progress struct {

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +42,10 @@ type sweeps struct {
 
 func (s sweeps) Sweep(_ context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error) {
 	return s.sweep(grace, dryRun)
+}
+
+func (s sweeps) Import(context.Context, io.Reader, func(imageref.Reference, digest.Digest)) error {
+	return errors.New("imports nothing")
 }
 
 func (s sweeps) Remove(_ context.Context, ref imageref.Reference) error { return s.remove(ref) }

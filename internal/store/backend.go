@@ -35,10 +35,20 @@ var ErrSettings = errors.New("storage settings")
 type writer interface {
 	// put writes a small file.
 	put(ctx context.Context, path string, content []byte) error
-	// place makes a finished local file, already synced, the content of path. The file is gone then.
-	place(ctx context.Context, file, path string) error
+	// begin prepares to make a local file that is being written the content of path.
+	begin(file, path string) placement
 	// settle makes a file durable that was found in its place.
 	settle(path string) error
+}
+
+// placement brings one local file to its place.
+type placement interface {
+	// grown says that the file has so many bytes now. It does not wait.
+	grown(written int64)
+	// place is called when the file is finished, and synced where it stays on the disk. The file is gone then.
+	place(ctx context.Context) error
+	// discard undoes what was not placed. It may be called again, and after place.
+	discard()
 }
 
 // backend is a driver with the ways of writing that suit it.
@@ -80,8 +90,10 @@ func openDisk(ctx context.Context, o Options) (backend, error) {
 	if err != nil {
 		return backend{}, err
 	}
-	if err := disk.makeRoot(root); err != nil && !cannotWrite(err) {
-		return backend{}, fmt.Errorf("creating the store's folder: %w", err)
+	if !o.ReadOnly {
+		if err := disk.makeRoot(root); err != nil && !cannotWrite(err) {
+			return backend{}, fmt.Errorf("creating the store's folder: %w", err)
+		}
 	}
 	return backend{driver, disk, filepath.Join(root, spoolRoot), localLinkTTL}, nil
 }

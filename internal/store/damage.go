@@ -69,6 +69,9 @@ func (s *Store) verify(ctx context.Context, dgst digest.Digest) (bool, error) {
 
 // condemn removes a damaged blob, unless another content has taken its place since it was seen. It returns ErrNotFound.
 func (s *Store) condemn(ctx context.Context, dgst digest.Digest, seen fileState) error {
+	if s.spools.readOnly {
+		return ErrNotFound // its owner will see it
+	}
 	path := blobPath(dgst)
 	defer s.writing.lock(path)()
 	now, err := s.state(ctx, dgst)

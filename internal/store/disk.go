@@ -68,9 +68,20 @@ func (d *disk) write(ctx context.Context, dest string, content []byte) error {
 	return w.Close()
 }
 
-func (d *disk) place(ctx context.Context, file, dest string) error {
-	return d.move(ctx, path.Join(spoolRoot, filepath.Base(file)), dest)
+func (d *disk) begin(file, dest string) placement {
+	return rename{d, path.Join(spoolRoot, filepath.Base(file)), dest}
 }
+
+// rename is the placement of a file that is on the right disk already.
+type rename struct {
+	disk         *disk
+	source, dest string
+}
+
+func (rename) grown(int64) {}
+func (rename) discard()    {}
+
+func (r rename) place(ctx context.Context) error { return r.disk.move(ctx, r.source, r.dest) }
 
 // move renames a synced file of the spool durably.
 func (d *disk) move(ctx context.Context, source, dest string) error {

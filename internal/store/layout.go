@@ -62,11 +62,19 @@ func linkPaths(repo imageref.Repository, k kind, dgst digest.Digest) (link, reco
 	if err != nil {
 		return "", "", err
 	}
-	algorithm, hex := dgst.Algorithm().String(), dgst.Encoded()
+	records := "_larder/blobs"
 	if k == manifestLink {
-		return path.Join(revisionsPath(root, dgst.Algorithm()), hex, "link"), path.Join(root, "_larder/manifests", algorithm, hex), nil
+		records = "_larder/manifests"
 	}
-	return path.Join(root, "_layers", algorithm, hex, "link"), path.Join(root, "_larder/blobs", algorithm, hex), nil
+	return linkPath(root, k, dgst), path.Join(root, records, dgst.Algorithm().String(), dgst.Encoded()), nil
+}
+
+// linkPath is distribution's place in the repository's folder root.
+func linkPath(root string, k kind, dgst digest.Digest) string {
+	if k == manifestLink {
+		return path.Join(revisionsPath(root, dgst.Algorithm()), dgst.Encoded(), "link")
+	}
+	return path.Join(root, "_layers", dgst.Algorithm().String(), dgst.Encoded(), "link")
 }
 
 func revisionsPath(root string, algorithm digest.Algorithm) string {
@@ -88,13 +96,15 @@ func pathsOfTag(repo imageref.Repository, tag string) (tagPaths, error) {
 	if err != nil {
 		return tagPaths{}, err
 	}
-	folder := path.Join(root, "_manifests/tags", tag)
 	return tagPaths{
-		folder:  folder,
-		current: path.Join(folder, "current/link"),
+		folder:  path.Join(root, "_manifests/tags", tag),
+		current: tagLink(root, tag),
 		record:  path.Join(root, "_larder/tags", tag, "record"),
 	}, nil
 }
+
+// tagLink is distribution's link to a tag's revision in the repository's folder root.
+func tagLink(root, tag string) string { return path.Join(root, "_manifests/tags", tag, "current/link") }
 
 // index is distribution's link that says that the tag once named dgst.
 func (p tagPaths) index(dgst digest.Digest) string {

@@ -59,7 +59,7 @@ func (s *Store) linked(ctx context.Context, key linkKey) (ocispec.Descriptor, er
 	}
 	rec, err := s.readLinkRecord(ctx, record)
 	if errors.Is(err, ErrNotFound) {
-		rec, err = s.readForeignLink(ctx, link, key.digest)
+		rec, err = s.foreignLink(ctx, key, link)
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("reading the link of %s in %s: %w", key.digest, key.repository, err)

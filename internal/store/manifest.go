@@ -104,13 +104,18 @@ func (s *Store) putBody(ctx context.Context, dgst digest.Digest, body []byte) er
 
 // Manifests calls fn for each manifest linked in repo until fn returns an error.
 func (s *Store) Manifests(ctx context.Context, repo imageref.Repository, fn func(digest.Digest) error) error {
-	root, err := repositoryPath(repo)
+	folders, err := roots(repo)
 	if err != nil {
 		return fmt.Errorf("listing manifests: %w", err)
 	}
-	for _, algorithm := range algorithms {
-		if err := s.revisions(ctx, revisionsPath(root, algorithm), algorithm, fn); err != nil {
-			return err
+	if len(folders) > 1 {
+		fn = once(fn)
+	}
+	for _, root := range folders {
+		for _, algorithm := range algorithms {
+			if err := s.revisions(ctx, revisionsPath(root, algorithm), algorithm, fn); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

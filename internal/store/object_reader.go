@@ -20,6 +20,8 @@ type objectReader struct {
 	size   int64
 	offset int64
 	body   io.ReadCloser // nil: to be opened at offset
+
+	onShort func() // called where the object ends before size
 }
 
 func (r *objectReader) Read(p []byte) (int, error) {
@@ -27,18 +29,27 @@ func (r *objectReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if r.body == nil {
-		body, err := r.driver.Reader(r.ctx, r.path, r.offset)
-		if err != nil {
-			return 0, fmt.Errorf("reading an object: %w", fromDriver(err))
+		if err := r.open(); err != nil {
+			return 0, err
 		}
-		r.body = body
 	}
 	n, err := r.body.Read(p)
 	r.offset += int64(n)
 	if err == io.EOF && r.offset < r.size {
+		r.onShort()
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// open asks for the bytes from the offset on.
+func (r *objectReader) open() error {
+	body, err := r.driver.Reader(r.ctx, r.path, r.offset)
+	if err != nil {
+		return fmt.Errorf("reading an object: %w", fromDriver(err))
+	}
+	r.body = body
+	return nil
 }
 
 func (r *objectReader) Seek(offset int64, whence int) (int64, error) {

@@ -2,12 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"path"
 	"sync"
 	"time"
 
@@ -38,52 +34,17 @@ func (o *objects) put(ctx context.Context, dest string, content []byte) error {
 
 func (o *objects) settle(string) error { return nil }
 
-func (o *objects) place(ctx context.Context, file, dest string) error {
-	key := dest
+// writer opens an object for writing.
+func (o *objects) writer(ctx context.Context, key string) (storagedriver.FileWriter, error) {
 	if !o.final {
 		o.clean.Do(func() { o.removeStale(ctx) })
-		key = path.Join(uploadsRoot, rand.Text())
 	}
-	if err := o.upload(ctx, file, key); err != nil {
-		return fmt.Errorf("uploading %s: %w", dest, fromDriver(err))
-	}
-	if key != dest {
-		if err := o.driver.Move(ctx, key, dest); err != nil {
-			o.discard(ctx, key)
-			return fmt.Errorf("moving %s: %w", dest, fromDriver(err))
-		}
-	}
-	// It is stored: what is left of the spool is removed when the next process opens it.
-	if err := os.Remove(file); err != nil {
-		o.log.Error(err, "uploaded spool not removed", "file", file)
-	}
-	return nil
-}
-
-func (o *objects) upload(ctx context.Context, file, key string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	w, err := o.driver.Writer(ctx, key, false)
-	if err != nil {
-		return err
-	}
-	// Closing gives back the driver's buffers. After Commit or Cancel its error means nothing any more.
-	defer w.Close()
-	if _, err = io.Copy(w, interruptible{ctx, f}); err == nil {
-		err = w.Commit(ctx)
-	}
-	if err != nil {
-		return errors.Join(err, w.Cancel(context.WithoutCancel(ctx)))
-	}
-	return nil
+	return o.driver.Writer(ctx, key, false)
 }
 
 // discard removes a temporary key also where ctx has ended.
 func (o *objects) discard(ctx context.Context, key string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
 	if err := fromDriver(o.driver.Delete(ctx, key)); err != nil && !errors.Is(err, ErrNotFound) {
 		o.log.Error(err, "temporary upload not removed", "key", key)

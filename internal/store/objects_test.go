@@ -13,6 +13,8 @@ import (
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/tests/s3"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -44,6 +46,13 @@ func (b *bucket) Writer(ctx context.Context, path string, appended bool) (storag
 	w, err := b.StorageDriver.Writer(ctx, part, appended)
 	complete := func() error { return b.StorageDriver.Move(ctx, part, path) }
 	return &bucketWriter{w, b.writeErr, complete}, err
+}
+
+func (b *bucket) PutContent(ctx context.Context, path string, content []byte) error {
+	if b.writeErr != nil {
+		return b.writeErr
+	}
+	return b.StorageDriver.PutContent(ctx, path, content)
 }
 
 func (b *bucket) Reader(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
@@ -117,15 +126,21 @@ func TestStore_ObjectStorage(t *testing.T) {
 
 func TestObjects_KeyOfAnUpload(t *testing.T) {
 	t.Parallel()
-	dgst := digest.FromString("uploaded")
-	for name, prefix := range map[string]string{s3Driver: blobPath(dgst), "gcs": uploadsRoot + "/", "azure": uploadsRoot + "/"} {
+	for name, test := range map[string]struct {
+		size int
+		want string // what a Writer is asked for; empty: none
+	}{
+		s3Driver: {wholeUpload + 1, "/docker/registry/v2/blobs/"},
+		"gcs":    {8, uploadsRoot + "/"},
+		"azure":  {wholeUpload + 1, uploadsRoot + "/"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := &bucket{name: name}
 			s := openBucket(t, b)
-			commit(t, s, []byte("uploaded"))
-			if len(b.written) != 1 || !strings.HasPrefix(b.written[0], prefix) {
-				t.Errorf("written to %q, want %s", b.written, prefix)
+			commit(t, s, randomBytes(test.size))
+			if len(b.written) != 1 || !strings.HasPrefix(b.written[0], test.want) {
+				t.Errorf("written to %q, want %s", b.written, test.want)
 			}
 			wantEqual(t, len(spoolFiles(t, s)), 0)
 			left, err := s.list(t.Context(), uploadsRoot)
@@ -133,6 +148,33 @@ func TestObjects_KeyOfAnUpload(t *testing.T) {
 			wantEqual(t, len(left), 0)
 		})
 	}
+}
+
+// TestObjects_UploadsBesideTheDownload holds that chunks are on their way before the blob is whole, and that nothing of them can be seen.
+func TestObjects_UploadsBesideTheDownload(t *testing.T) {
+	t.Parallel()
+	server := s3.Shared(t)
+	meter := server.NewMeter(t)
+	s, _ := openStore(t, Options{Driver: "s3", Parameters: s3.Parameters(meter.Endpoint, server.Bucket(t))})
+	content := randomBytes(11 << 20)
+	dgst := digest.FromBytes(content)
+	sp, err := s.NewSpool(dgst, int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sp.Discard()
+	if _, err := sp.Write(content[:10<<20]); err != nil {
+		t.Fatal(err)
+	}
+	meter.Await(t, "PART", 2)
+	_, err = s.StatBlob(t.Context(), dgst)
+	wantMissing(t, err)
+	if _, err := sp.Write(content[10<<20:]); err != nil {
+		t.Fatal(err)
+	}
+	meter.Take()
+	wantNone(t, sp.Commit(t.Context()))
+	wantEqual(t, meter.Take(), map[string]int{"PART": 1, "COMPLETE": 1})
 }
 
 func TestObjects_FailedUploadLeavesNothing(t *testing.T) {
@@ -242,5 +284,96 @@ func TestObjectReader_TellsATruncatedObject(t *testing.T) {
 	wantNone(t, s.writer.put(t.Context(), blobPath(dgst), []byte("0123")))
 	if _, err := io.ReadAll(blob); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got error %v, want an unexpected end", err)
+	}
+}
+
+func TestObjects_OpensAtAnOffsetByOneRequest(t *testing.T) {
+	t.Parallel()
+	b, d := &bucket{name: s3Driver}, &damages{}
+	s := openBucket(t, b)
+	s.onDamage = d.add
+	dgst := commit(t, s, []byte("0123456789"))
+	blob, err := s.OpenBlobAt(t.Context(), dgst, 10, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	got, err := io.ReadAll(blob)
+	wantNone(t, err)
+	wantEqual(t, string(got), "456789")
+	wantEqual(t, b.offsets, []int64{4})
+	_, err = s.OpenBlobAt(t.Context(), digest.FromString("missing"), 10, 4)
+	wantMissing(t, err)
+
+	wantNone(t, s.writer.put(t.Context(), blobPath(dgst), []byte("0123")))
+	short, err := s.OpenBlobAt(t.Context(), dgst, 10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer short.Close()
+	if _, err := io.ReadAll(short); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got error %v, want an unexpected end", err)
+	}
+	wantEqual(t, d.list(), []digest.Digest{dgst})
+	_, err = s.StatBlob(t.Context(), dgst)
+	wantMissing(t, err)
+}
+
+func TestSpool_B7_NoMoreThanItsLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 2 * roomInterval
+	s, _ := openStore(t, Options{Driver: "inmemory", MaxSpool: limit})
+	first, err := s.NewSpool(digest.FromString("first"), limit-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Discard()
+	dgst := digest.FromString("second")
+	for name, size := range map[string]int64{"All that is left and more": 2, "More than there can be": limit + 1} {
+		if _, err := s.NewSpool(dgst, size); !errors.Is(err, ErrNoRoom) {
+			t.Errorf("%s: got error %v, want ErrNoRoom", name, err)
+		}
+	}
+	first.Discard()
+	unsized, err := s.NewSpool(dgst, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unsized.Discard()
+	for range limit / roomInterval {
+		if _, err := unsized.Write(make([]byte, roomInterval)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := unsized.Write(make([]byte, roomInterval)); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("got error %v behind the limit, want ErrNoRoom", err)
+	}
+	unsized.Discard()
+	wantEqual(t, s.spools.room.spooled, int64(0))
+}
+
+// TestTag_ObjectStorageIsAskedOnce holds what an unchanged check costs beside the record: nothing.
+func TestTag_ObjectStorageIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	server := s3.Shared(t)
+	meter := server.NewMeter(t)
+	s, _ := openStore(t, Options{Driver: "s3", Parameters: s3.Parameters(meter.Endpoint, server.Bucket(t))})
+	desc, other := putManifest(t, s, nginx, "one"), putManifest(t, s, nginx, "two")
+	rec := TagRecord{Digest: desc.Digest}
+	wantNone(t, s.PutTag(t.Context(), nginx, "1", rec))
+	for _, step := range []struct {
+		name string
+		rec  TagRecord
+		want map[string]int
+	}{
+		{"Unchanged", rec, map[string]int{"PUT": 1}},
+		{"Moved", TagRecord{Digest: other.Digest}, map[string]int{"GET": 1, "PUT": 3}},
+		{"Unchanged since", TagRecord{Digest: other.Digest}, map[string]int{"PUT": 1}},
+	} {
+		meter.Take()
+		wantNone(t, s.PutTag(t.Context(), nginx, "1", step.rec))
+		if diff := cmp.Diff(step.want, meter.Take()); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", step.name, diff)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
@@ -133,4 +134,56 @@ func TestLayout_WeReadWhatARegistryWrote(t *testing.T) {
 		wantNone(t, err)
 		wantEqual(t, stored, size)
 	}
+}
+
+// TestLayout_WeReadWhatKubeImageKeeperWrote adopts its registry's store, where a port is written another way.
+func TestLayout_WeReadWhatKubeImageKeeperWrote(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	server := serveRegistry(t, root)
+	image, err := random.Image(2000, 2)
+	wantNone(t, err)
+	reference, err := name.ParseReference(server.Listener.Addr().String()+"/reg.example-5000/team/app:1.0", name.Insecure)
+	wantNone(t, err)
+	if err := remote.Write(reference, image, remote.WithContext(t.Context()), remote.WithTransport(server.Client().Transport)); err != nil {
+		t.Fatal(err)
+	}
+
+	s, _ := openStore(t, Options{Data: root})
+	repo := imageref.Repository{Host: "reg.example:5000", Path: "team/app"}
+	var repositories []imageref.Repository
+	wantNone(t, s.Repositories(t.Context(), func(r imageref.Repository) error {
+		repositories = append(repositories, r)
+		return nil
+	}))
+	wantEqual(t, repositories, []imageref.Repository{repo})
+	tags, err := s.Tags(t.Context(), repo)
+	wantNone(t, err)
+	wantEqual(t, tags, []string{"1.0"})
+	rec, err := s.Tag(t.Context(), repo, "1.0")
+	wantNone(t, err)
+	want, err := image.RawManifest()
+	wantNone(t, err)
+	wantEqual(t, rec, TagRecord{Digest: digest.FromBytes(want)})
+	body, desc, err := s.ReadManifest(t.Context(), repo, rec.Digest)
+	wantNone(t, err)
+	wantEqual(t, string(body), string(want))
+	layers, err := image.Layers()
+	wantNone(t, err)
+	for _, layer := range layers {
+		hash, err := layer.Digest()
+		wantNone(t, err)
+		_, err = s.LinkedBlob(t.Context(), repo, digest.Digest(hash.String()))
+		wantNone(t, err)
+	}
+	// What Larder learns of it is written under Larder's own name, and there once.
+	rec.CheckedAt = time.Now().UTC()
+	wantNone(t, s.PutManifest(t.Context(), repo, desc, body))
+	wantNone(t, s.PutTag(t.Context(), repo, "1.0", rec))
+	again, err := s.Tag(t.Context(), repo, "1.0")
+	wantNone(t, err)
+	wantEqual(t, again, rec)
+	var manifests []digest.Digest
+	wantNone(t, s.Manifests(t.Context(), repo, func(d digest.Digest) error { manifests = append(manifests, d); return nil }))
+	wantEqual(t, manifests, []digest.Digest{rec.Digest})
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // Repositories calls fn for each repository in the store until fn returns an error. Names that another registry wrote and
-// that stand for no origin are skipped.
+// that stand for no origin are skipped. One that kube-image-keeper's registry wrote under its own spelling of a port comes once more
+// when Larder has written into it.
 func (s *Store) Repositories(ctx context.Context, fn func(imageref.Repository) error) error {
 	return s.walk(ctx, "", func(name string) error { return visit(name, fn) })
 }
@@ -53,6 +54,9 @@ func (s *Store) folders(ctx context.Context, folder string) ([]string, error) {
 
 func visit(name string, fn func(imageref.Repository) error) error {
 	if repo, ok := ours(name); ok {
+		return fn(repo)
+	}
+	if repo, err := imageref.ParsePath(name); err == nil && isKeepers(name, repo) {
 		return fn(repo)
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/opencontainers/go-digest"
 )
@@ -24,14 +23,19 @@ type spools struct {
 	dir  string
 	room *room
 	sync func(*os.File) error
+
+	readOnly bool
 }
 
 // openSpools empties the folder: nothing in it is of use to a new process.
-func openSpools(dir string, log logr.Logger) (*spools, error) {
-	s := &spools{dir: dir, room: &room{floor: roomFloor, allocate: allocate}, sync: (*os.File).Sync}
+func openSpools(dir string, o Options) (*spools, error) {
+	s := &spools{dir: dir, readOnly: o.ReadOnly, room: &room{floor: roomFloor, allocate: allocate}, sync: (*os.File).Sync}
+	if s.readOnly { // what is in it belongs to the folder's owner
+		return s, nil
+	}
 	err := s.reset()
 	if cannotWrite(err) {
-		log.Error(err, "spool not usable, nothing can be stored for now", "folder", dir)
+		o.Log.Error(err, "spool not usable, nothing can be stored for now", "folder", dir)
 		return s, nil
 	}
 	return s, err
@@ -55,6 +59,9 @@ func (s *spools) reset() error {
 
 // create makes an empty file for dgst. Its mode is that of distribution's own files: another registry may read them.
 func (s *spools) create(dgst digest.Digest) (*os.File, error) {
+	if s.readOnly {
+		return nil, ErrReadOnly
+	}
 	name := filepath.Join(s.dir, dgst.Algorithm().String()+"-"+dgst.Encoded()+"."+rand.Text())
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrNotExist) {
@@ -73,10 +80,12 @@ type Spool struct {
 	size     int64 // < 0: not known
 	path     string
 	promised bool // whether the file's bytes are on the room's account
+	placing  placement
 
 	mu      sync.Mutex
 	file    *os.File // nil when the spool has ended
 	written int64
+	held    int64 // bytes of it on the room's account of spools
 }
 
 // NewSpool creates a spool for a blob and reserves size bytes (< 0: unknown, nothing is reserved) on the disk: ErrNoRoom.
@@ -95,7 +104,10 @@ func (s *Store) NewSpool(dgst digest.Digest, size int64) (*Spool, error) {
 		_ = os.Remove(file.Name())
 		return nil, fmt.Errorf("creating a spool for %s: %w", dgst, err)
 	}
-	return &Spool{store: s, digest: dgst, size: size, path: file.Name(), promised: promised, file: file}, nil
+	return &Spool{
+		store: s, digest: dgst, size: size, path: file.Name(), promised: promised, file: file,
+		placing: s.writer.begin(file.Name(), blobPath(dgst)), held: max(size, 0),
+	}, nil
 }
 
 // Write appends. On a disk that is full it returns ErrNoRoom.
@@ -106,9 +118,10 @@ func (sp *Spool) Write(p []byte) (int, error) {
 		return 0, errSpoolEnded
 	}
 	if sp.size < 0 && sp.written/roomInterval != (sp.written+int64(len(p)))/roomInterval {
-		if err := sp.store.spools.room.more(sp.file); err != nil {
+		if err := sp.store.spools.room.more(sp.file, roomInterval); err != nil {
 			return 0, fmt.Errorf("writing a spool: %w", err)
 		}
+		sp.held += roomInterval
 	}
 	n, err := sp.file.Write(p)
 	sp.advance(int64(n))
@@ -124,6 +137,7 @@ func (sp *Spool) advance(n int64) {
 		sp.store.spools.room.redeem(min(n, max(sp.size-sp.written, 0)))
 	}
 	sp.written += n
+	sp.placing.grown(sp.written)
 }
 
 // Open opens the spool for reading, with an offset of its own. It works until Commit or Discard (then ErrNotFound); what
@@ -149,11 +163,13 @@ func (sp *Spool) Commit(ctx context.Context) error {
 	if err := errors.Join(sp.store.spools.sync(file), file.Close()); err != nil {
 		return fmt.Errorf("committing %s: syncing: %w", sp.digest, noRoom(err))
 	}
-	dest := blobPath(sp.digest)
-	defer sp.store.writing.lock(dest)()
-	if err := sp.store.writer.place(ctx, sp.path, dest); err != nil {
+	defer sp.store.writing.lock(blobPath(sp.digest))()
+	if err := sp.placing.place(ctx); err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	sp.leave()
 	return nil
 }
 
@@ -181,8 +197,16 @@ func (sp *Spool) Discard() {
 		_ = sp.file.Close()
 		sp.file = nil
 	}
+	sp.placing.discard()
+	sp.leave()
 	// Gone already where Commit has moved it; still there where Commit failed.
 	_ = os.Remove(sp.path)
+}
+
+// leave takes the spool off the room's account, once.
+func (sp *Spool) leave() {
+	sp.store.spools.room.leave(sp.held)
+	sp.held = 0
 }
 
 // giveBack takes off the room's account what was promised and not written.

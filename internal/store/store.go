@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/go-logr/logr"
@@ -26,11 +28,16 @@ var ErrNotFound = errors.New("not in the store")
 // ErrNoRoom is returned where the disk has no room for a spool.
 var ErrNoRoom = errors.New("no room on the disk")
 
+// ErrReadOnly is returned by a Store that was opened to read alone, for what would write.
+var ErrReadOnly = errors.New("the store was opened to be read")
+
 // Options configure a Store.
 type Options struct {
 	Data       string         // local folder: the spool, the lock and, with the filesystem driver, by default the store
 	Driver     string         // a name that distribution's driver factory knows; empty: filesystem
 	Parameters map[string]any // the driver's own keys
+	ReadOnly   bool           // for a command beside the owner of the folder: nothing is written, nor removed where it is damaged
+	MaxSpool   int64          // bytes that fetches may hold in the spool at a time where the store is object storage; 0: what the disk has
 	Log        logr.Logger
 	OnDamage   func(digest.Digest) // called for each blob found truncated; may be nil
 }
@@ -41,6 +48,8 @@ type Store struct {
 	writer   writer
 	spools   *spools
 	links    *memo[linkKey, ocispec.Descriptor]
+	tagged   *memo[string, digest.Digest] // what distribution's links say, by the path of a tag's record
+	shared   bool                         // other processes write too
 	intact   *lru.Cache[digest.Digest, fileState]
 	writing  keyed      // by path: held while a blob is put in its place or removed as damaged, and while links are written
 	gate     gate       // before writing
@@ -60,7 +69,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func newStore(b backend, o Options) (*Store, error) {
-	spools, err := openSpools(b.spoolDir, o.Log)
+	_, local := b.writer.(*disk)
+	if o.ReadOnly {
+		b.writer = readOnly{}
+	}
+	spools, err := openSpools(b.spoolDir, o)
 	if err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
@@ -72,8 +85,22 @@ func newStore(b backend, o Options) (*Store, error) {
 	if onDamage == nil {
 		onDamage = func(digest.Digest) {}
 	}
+	if !local { // what is uploaded need not survive here
+		spools.sync = func(*os.File) error { return nil }
+		spools.room.limit = o.MaxSpool
+	}
 	return &Store{
 		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
+		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL), shared: !local,
 		intact: intact, log: o.Log, onDamage: onDamage,
 	}, nil
+}
+
+// RecordTTL is how long what was read may be taken for what is stored: other replicas write to object storage too. On a disk, which has
+// one owner, it is 0: for ever.
+func (s *Store) RecordTTL() time.Duration {
+	if !s.shared {
+		return 0
+	}
+	return sharedLinkTTL
 }

@@ -3,20 +3,22 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	// The second driver of the conformance suite.
+	// The further drivers of the conformance suite.
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/tests/s3"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -80,9 +82,7 @@ func commitAs(t testing.TB, s *Store, dgst digest.Digest, content []byte) {
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
+	_, _ = rand.Read(b) // it never fails
 	return b
 }
 
@@ -131,12 +131,24 @@ func wantEqual(t testing.TB, got, want any) {
 // TestStore holds for every driver.
 func TestStore(t *testing.T) {
 	t.Parallel()
-	for _, driver := range []string{"filesystem", "inmemory"} {
+	for driver, parameters := range map[string]func(*testing.T) map[string]any{
+		"filesystem": func(*testing.T) map[string]any { return nil },
+		"inmemory":   func(*testing.T) map[string]any { return nil },
+		"s3":         bucketOf,
+	} {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			runSuite(t, func(t *testing.T) (*Store, *damages) { return openStore(t, Options{Driver: driver}) })
+			runSuite(t, func(t *testing.T) (*Store, *damages) {
+				return openStore(t, Options{Driver: driver, Parameters: parameters(t)})
+			})
 		})
 	}
+}
+
+// bucketOf names a bucket on a real S3 server to the driver.
+func bucketOf(t *testing.T) map[string]any {
+	server := s3.Shared(t)
+	return s3.Parameters(server.Endpoint, server.Bucket(t))
 }
 
 func runSuite(t *testing.T, newStore func(*testing.T) (*Store, *damages)) {
@@ -147,6 +159,8 @@ func runSuite(t *testing.T, newStore func(*testing.T) (*Store, *damages)) {
 	}{
 		{"Commits a blob and reads it from any offset", testBlob},
 		{"Commits an empty blob", testEmptyBlob},
+		{"Commits a blob of several chunks", testLargeBlob},
+		{"Shows nothing of a large blob that is discarded", testLargeDiscard},
 		{"Commits a sha512 blob", testSHA512},
 		{"Shows nothing of what is discarded", testDiscard},
 		{"Refuses a short commit", testShortCommit},
@@ -215,6 +229,38 @@ func testEmptyBlob(t *testing.T, s *Store, _ *damages) {
 	got, err := io.ReadAll(blob)
 	wantNone(t, err)
 	wantEqual(t, len(got), 0)
+}
+
+func testLargeBlob(t *testing.T, s *Store, _ *damages) {
+	content := randomBytes(7 << 20) // a whole chunk and a part
+	dgst := commit(t, s, content)
+	blob, err := s.OpenBlob(t.Context(), dgst, int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	got, err := io.ReadAll(blob)
+	if err != nil || !bytes.Equal(got, content) {
+		t.Errorf("got %d bytes and error %v", len(got), err)
+	}
+}
+
+func testLargeDiscard(t *testing.T, s *Store, _ *damages) {
+	content := randomBytes(7 << 20)
+	dgst := digest.FromBytes(content)
+	sp, err := s.NewSpool(dgst, int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sp.Write(content[:6<<20]); err != nil {
+		t.Fatal(err)
+	}
+	sp.Discard()
+	_, err = s.StatBlob(t.Context(), dgst)
+	wantMissing(t, err)
+	commit(t, s, content)
+	_, err = s.StatBlob(t.Context(), dgst)
+	wantNone(t, err)
 }
 
 func testSHA512(t *testing.T, s *Store, _ *damages) {

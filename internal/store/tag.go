@@ -49,9 +49,10 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	if err != nil {
 		return TagRecord{}, err
 	}
+	_, mark, _ := s.tagged.get(paths.record)
 	content, err := s.read(ctx, paths.record)
 	if errors.Is(err, ErrNotFound) {
-		return s.foreignTag(ctx, paths)
+		return s.foreignTag(ctx, repo, tag, paths)
 	}
 	if err != nil {
 		return TagRecord{}, err
@@ -59,14 +60,17 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 	var rec TagRecord
 	if err := json.Unmarshal(content, &rec); err != nil {
 		s.log.Error(err, "tag record unreadable, going by its link", "repository", repo.String(), "tag", tag)
-		return s.foreignTag(ctx, paths)
+		return s.foreignTag(ctx, repo, tag, paths)
+	}
+	if !rec.Untagged { // the links are written before the record
+		s.tagged.fill(paths.record, rec.Digest, mark)
 	}
 	return rec, nil
 }
 
-// foreignTag reads distribution's link of a tag. One that cannot be parsed is as good as missing.
-func (s *Store) foreignTag(ctx context.Context, paths tagPaths) (TagRecord, error) {
-	content, err := s.read(ctx, paths.current)
+// readForeignTag reads distribution's link of a tag. One that cannot be parsed is as good as missing.
+func (s *Store) readForeignTag(ctx context.Context, link string) (TagRecord, error) {
+	content, err := s.read(ctx, link)
 	if err != nil {
 		return TagRecord{}, err
 	}
@@ -100,19 +104,31 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 	}
 	defer s.gate.pass(repo)()
 	defer s.writing.lock(paths.record)()
-	if rec.Untagged {
-		err = s.unlinkTag(ctx, paths)
-	} else {
-		err = s.linkTag(ctx, paths, rec.Digest)
-	}
-	if err != nil {
+	if err := s.linkTag(ctx, paths, rec); err != nil {
 		return err
 	}
 	return s.writer.put(ctx, paths.record, content)
 }
 
-// linkTag writes distribution's links where they say anything else; most records are written for their times alone.
-func (s *Store) linkTag(ctx context.Context, paths tagPaths, dgst digest.Digest) error {
+// linkTag makes distribution's links say what a record says.
+func (s *Store) linkTag(ctx context.Context, paths tagPaths, rec TagRecord) error {
+	if rec.Untagged {
+		s.tagged.wrote(paths.record, "")
+		return s.unlinkTag(ctx, paths)
+	}
+	// A request to object storage saved; on a disk they are looked at: a hand may have removed them.
+	if known, _, ok := s.tagged.get(paths.record); ok && known == rec.Digest && s.shared {
+		return nil
+	}
+	if err := s.writeTagLinks(ctx, paths, rec.Digest); err != nil {
+		return err
+	}
+	s.tagged.wrote(paths.record, rec.Digest)
+	return nil
+}
+
+// writeTagLinks writes links where they say anything else; most records are written for their times alone.
+func (s *Store) writeTagLinks(ctx context.Context, paths tagPaths, dgst digest.Digest) error {
 	content, err := s.read(ctx, paths.current)
 	if err == nil && string(content) == dgst.String() {
 		return s.writer.settle(paths.current)
@@ -136,19 +152,20 @@ func (s *Store) unlinkTag(ctx context.Context, paths tagPaths) error {
 // Tags lists the tags of repo that have a record or another registry's link, in lexical order: tombstones too. A crash may
 // leave the folder of a tag without either; it is listed, and Tag says ErrNotFound.
 func (s *Store) Tags(ctx context.Context, repo imageref.Repository) ([]string, error) {
-	root, err := repositoryPath(repo)
+	folders, err := roots(repo)
 	if err != nil {
 		return nil, fmt.Errorf("listing tags: %w", err)
 	}
-	recorded, err := s.list(ctx, path.Join(root, "_larder/tags"))
-	if err != nil {
-		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+	var tags []string
+	for _, root := range folders {
+		for _, below := range []string{"_larder/tags", "_manifests/tags"} {
+			names, err := s.list(ctx, path.Join(root, below))
+			if err != nil {
+				return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
+			}
+			tags = append(tags, names...)
+		}
 	}
-	linked, err := s.list(ctx, path.Join(root, "_manifests/tags"))
-	if err != nil {
-		return nil, fmt.Errorf("listing tags of %s: %w", repo, err)
-	}
-	tags := append(recorded, linked...)
 	slices.Sort(tags)
 	tags = slices.Compact(tags)
 	return slices.DeleteFunc(tags, func(tag string) bool { return !imageref.ValidTag(tag) }), nil

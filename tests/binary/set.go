@@ -63,6 +63,11 @@ var Runtime = Set{
 	},
 }
 
+// S3 is versitygw, an object storage that speaks S3.
+var S3 = Set{
+	name: "versitygw", what: "versitygw", module: "s3server", packages: []string{"github.com/versity/versitygw/cmd/versitygw"},
+}
+
 var kubernetesStamps = []string{
 	"k8s.io/component-base/version.gitVersion=v" + kubernetes,
 	"k8s.io/component-base/version.gitMajor=1",

@@ -145,7 +145,9 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 
 // handler is the face to container runtimes.
 func (s *Server) handler() http.Handler {
-	face := proxy.New(s.owner.Cache, proxy.Options{Self: s.self, Holds: s.o.Holds, Log: s.o.Log.WithName("proxy")})
+	face := proxy.New(s.owner.Cache, proxy.Options{
+		Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy"),
+	})
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), face)
 }
 

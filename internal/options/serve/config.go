@@ -27,6 +27,7 @@ type config struct {
 	Scrub          scrub                     `json:"scrub"`
 	Store          limit                     `json:"store"`
 	Webhook        rewrite.Config            `json:"webhook"`
+	ObjectStorage  objectStorage             `json:"objectStorage"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
@@ -76,7 +77,7 @@ type reader struct{ *configfile.Reader }
 func (r *reader) options(c *config) Cache {
 	return Cache{
 		Registries:   r.Registries(c.Registries),
-		Storage:      r.storage(c.Storage),
+		Storage:      r.storage(c.Storage, c.ObjectStorage),
 		CheckTimeout: r.checkTimeout(c.CheckTimeout),
 		Defaults:     r.defaults(c),
 		ExpiryDelay:  r.expiryDelay(c.ExpiryDelay),

@@ -41,6 +41,8 @@ type Cache struct {
 type Storage struct {
 	Driver     string         // one of distribution's; empty: filesystem, in the data folder
 	Parameters map[string]any // the driver's own keys
+	Redirect   bool           // clients get stored blobs from object storage by themselves
+	MaxSpool   int64          // bytes of the transfers that are under way, with object storage
 }
 
 const (

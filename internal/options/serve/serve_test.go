@@ -132,7 +132,13 @@ func TestFlags_Options(t *testing.T) {
 			func(o *serve.Options) {
 				o.Storage = serve.Storage{Driver: "s3", Parameters: map[string]any{
 					"bucket": "b", "region": "eu-central-1", "secure": false, "rootdirectory": "/in/bucket",
-				}}
+				}, MaxSpool: 10 << 30}
+			},
+		},
+		"Object storage that clients are sent to": {
+			[]string{"--config", configFile(t, "storage: {gcs: {bucket: b}}\nobjectStorage: {redirect: true, maxSpool: 500M}")},
+			func(o *serve.Options) {
+				o.Storage = serve.Storage{Driver: "gcs", Parameters: map[string]any{"bucket": "b"}, Redirect: true, MaxSpool: 500_000_000}
 			},
 		},
 		"A driver without keys": {[]string{"--config", configFile(t, "storage: {filesystem: }")}, func(o *serve.Options) {
@@ -180,6 +186,8 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"A root that is a number":  {"storage: {filesystem: {rootdirectory: 1}}", ":1: storage.filesystem.rootdirectory: write the path of a folder"},
 		"A misspelt driver key":    {"storage:\n  filesystem:\n    rootDirectory: x", ":3: storage.filesystem.rootDirectory: unknown key: write one of maxthreads, rootdirectory"},
 		"A misspelt S3 key":        {"storage: {s3: {bucket: b, region: r, rootdir: x}}", ":1: storage.s3.rootdir: unknown key: write one of accelerate, accesskey, "},
+		"A spool without a size":   {"storage: {gcs: {bucket: b}}\nobjectStorage: {maxSpool: big}", ":2: objectStorage.maxSpool: \"big\": write a size above 0, such as 10Gi"},
+		"Object storage on a disk": {"objectStorage: {redirect: true}", ":1: objectStorage: images are kept in a folder"},
 		"A key for no keys":        {"storage: {inmemory: {size: 1}}", ":1: storage.inmemory.size: unknown key: this driver has none"},
 		"A misspelt Azure key":     {"storage: {azure: {accountname: a, container: c, credentials: {clientId: x}}}", ":1: storage.azure.credentials.clientId: unknown key: write one of clientid, secret, tenantid, type"},
 		"Threads in words":         {"storage: {filesystem: {maxthreads: many}}", ":1: storage.filesystem.maxthreads: write a whole number"},

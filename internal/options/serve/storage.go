@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 const (
@@ -16,7 +18,36 @@ const (
 // drivers are the names of distribution's storage drivers.
 var drivers = []string{filesystemDriver, "s3", "gcs", "azure", "inmemory"}
 
-func (r *reader) storage(entries map[string]map[string]any) Storage {
+// objectStorage is how a store is worked with that is not a folder.
+type objectStorage struct {
+	Redirect bool   `json:"redirect"`
+	MaxSpool string `json:"maxSpool"`
+}
+
+const defaultMaxSpool = 10 << 30
+
+func (r *reader) storage(entries map[string]map[string]any, objects objectStorage) Storage {
+	s := r.driver(entries)
+	if s.Driver != "" && s.Driver != filesystemDriver {
+		s.Redirect, s.MaxSpool = objects.Redirect, r.maxSpool(objects.MaxSpool)
+	} else if (objects != objectStorage{}) {
+		r.Report("objectStorage", "images are kept in a folder: remove it, or name s3, gcs or azure under storage")
+	}
+	return s
+}
+
+func (r *reader) maxSpool(value string) int64 {
+	if value == "" {
+		return defaultMaxSpool
+	}
+	size, err := resource.ParseQuantity(value)
+	if err != nil || size.Value() <= 0 {
+		r.Report("objectStorage.maxSpool", "%q: write a size above 0, such as 10Gi or 500M", value)
+	}
+	return size.Value()
+}
+
+func (r *reader) driver(entries map[string]map[string]any) Storage {
 	if len(entries) == 0 {
 		return Storage{}
 	}

@@ -1,0 +1,130 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/layout"
+	"github.com/larder-dev/larder/internal/store"
+)
+
+// Import brings the images of an OCI layout, a tar stream, into the store under the names that it gives them, and tells of each. Every
+// byte is verified, and an image is tagged only when all of it is stored. Its origin is not asked, and a check is due as it was before.
+func (c *Cache) Import(ctx context.Context, r io.Reader, told func(imageref.Reference, digest.Digest)) error {
+	ctx, end := c.bind(ctx)
+	defer end()
+	index, err := layout.Read(r, func(dgst digest.Digest, size int64, content io.Reader) error {
+		return c.importBlob(ctx, dgst, size, content)
+	})
+	if err != nil {
+		return err
+	}
+	for _, desc := range index.Manifests {
+		ref, err := layout.NameOf(desc)
+		if err == nil {
+			err = c.importImage(ctx, ref, desc)
+		}
+		if err != nil {
+			return err
+		}
+		told(ref, desc.Digest)
+	}
+	return nil
+}
+
+// importBlob stores a blob or manifest. What the store has is not written again.
+func (c *Cache) importBlob(ctx context.Context, dgst digest.Digest, size int64, content io.Reader) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if have, err := c.store.StatBlob(ctx, dgst); err == nil && have == size {
+		return nil
+	}
+	spool, err := c.store.NewSpool(dgst, size)
+	if err != nil {
+		return err
+	}
+	defer spool.Discard()
+	verifier := dgst.Verifier()
+	if _, err := io.Copy(io.MultiWriter(spool, verifier), content); err != nil {
+		return err
+	}
+	if !verifier.Verified() {
+		return errors.New("its bytes have another digest than its name")
+	}
+	return spool.Commit(ctx)
+}
+
+func (c *Cache) importImage(ctx context.Context, ref imageref.Reference, desc ocispec.Descriptor) error {
+	began := c.removals.now()
+	body, err := c.importManifest(ctx, ref.Repository, desc, 0)
+	if err != nil {
+		return fmt.Errorf("importing %s: %w", ref, err)
+	}
+	if ref.Tag == "" {
+		return nil
+	}
+	desc = ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(body))}
+	return c.bringTag(ctx, tagKey{ref.Repository, ref.Tag}, began, func(r *store.TagRecord) bool {
+		checked := r.CheckedAt
+		switchTo(r, desc, c.now(), "import")
+		r.CheckedAt, r.PulledAt, r.Complete = checked, c.now(), desc.Digest
+		return true
+	})
+}
+
+// importManifest links a stored manifest and what it names, that first. Of an index some platforms may be missing, not all.
+func (c *Cache) importManifest(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, depth int) ([]byte, error) {
+	if depth > manifestDepth {
+		return nil, fmt.Errorf("more than %d indexes deep", manifestDepth)
+	}
+	body, err := c.readStored(ctx, desc)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	m, err := parseManifest(desc.Digest, body)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range m.blobs() {
+		if _, err := c.openLinked(ctx, repo, d); err != nil {
+			return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
+		}
+	}
+	if err := c.importBelow(ctx, repo, m, depth); err != nil {
+		return nil, err
+	}
+	return body, c.keep(ctx, repo, desc, body)
+}
+
+func (c *Cache) importBelow(ctx context.Context, repo imageref.Repository, m manifest, depth int) error {
+	present := len(m.Manifests) == 0
+	for _, d := range m.Manifests {
+		if !c.holdsBlob(ctx, d.Digest) {
+			continue
+		}
+		present = true
+		if _, err := c.importManifest(ctx, repo, d, depth+1); err != nil {
+			return err
+		}
+	}
+	if !present {
+		return errors.New("the layout has none of its index's manifests")
+	}
+	return nil
+}
+
+// openLinked links a stored blob and says its size.
+func (c *Cache) openLinked(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor) (int64, error) {
+	b, err := c.openStored(ctx, repo, desc)
+	if err != nil {
+		return 0, err
+	}
+	return b.Size, b.Close()
+}

@@ -1,0 +1,67 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
+)
+
+// Import has the owner import a layout, as cache.Cache.Import does.
+func (c *Client) Import(ctx context.Context, layout io.Reader, told func(imageref.Reference, digest.Digest)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://larder"+importPath, layout)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", errCut, bare(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return refusal(resp)
+	}
+	_, err = follow(resp.Body, func(e event) {
+		if e.Image == nil {
+			return
+		}
+		if ref, err := imageref.Parse(e.Image.Name); err == nil {
+			told(ref, e.Image.Digest)
+		}
+	})
+	return err
+}
+
+// importer answers with the images as they are imported, while the layout still arrives.
+type importer struct {
+	imports  Importer
+	stopping context.Context // the process's
+}
+
+func (i *importer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	encoder := json.NewEncoder(w)
+	if err := control.EnableFullDuplex(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_ = control.Flush() // a client that has gone shows in its layout
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(i.stopping, cancel)()
+	err := i.imports.Import(ctx, r.Body, func(ref imageref.Reference, dgst digest.Digest) {
+		_ = encoder.Encode(event{Image: &imported{ref.String(), dgst}})
+	})
+	last := event{Result: &result{}}
+	switch {
+	case i.stopping.Err() != nil:
+		last = event{Failure: newFailure(errStopping)}
+	case err != nil:
+		last = event{Failure: newFailure(err)}
+	}
+	_ = encoder.Encode(last)
+}
