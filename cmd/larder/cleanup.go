@@ -14,8 +14,8 @@ func newCleanup() *cobra.Command {
 		Use:   "cleanup --finalizers",
 		Short: "In a cluster: release what Larder held, once it is uninstalled",
 		Long: "In a cluster: release what Larder held, once it is uninstalled. The registry holds each CachedImage by a finalizer until it has " +
-			"untagged its image; without a registry nobody would remove that, and a deleted CachedImage would never go. The chart runs " +
-			"this at the end of helm uninstall.",
+			"untagged its image, and the controller each Repository that has images; without them nobody would remove those, and what is " +
+			"deleted would never go. The chart runs this at the end of helm uninstall.",
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()

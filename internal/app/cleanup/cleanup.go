@@ -1,5 +1,5 @@
 // Package cleanup is larder cleanup: it removes from a cluster what nobody would remove once Larder is uninstalled. It never removes an
-// object that it did not find marked as Larder's, and no image.
+// object, no image, and no finalizer of somebody else.
 package cleanup
 
 import (
@@ -19,13 +19,16 @@ import (
 )
 
 const (
-	// rounds are how often CachedImages are looked at anew: the last registry may hold some more while it ends.
+	// rounds are how often objects are looked at anew: the last processes may hold some more while they end.
 	rounds = 30
 	pause  = time.Second
 )
 
-// Run removes the finalizer that holds deleted CachedImages until a registry has untagged them, from all of them. It goes on until
-// there is none left; where there is a registry that puts it on again, it fails in the end. It is no error that the kind is gone.
+// finalizers are Larder's: of CachedImages until a registry has untagged them, of Repositories until a controller finds them without images.
+var finalizers = []string{v1alpha1.FinalizerUntag, v1alpha1.FinalizerImages}
+
+// Run removes the finalizers by which Larder holds CachedImages and Repositories, from all of them. It goes on until there is none left;
+// where there is a process that puts them on again, it fails in the end. It is no error that the kinds are gone.
 func Run(ctx context.Context, o cleanup.Options, log logr.Logger) error {
 	c, err := kube.NewClient(o.Cluster.Config)
 	if err != nil {
@@ -38,11 +41,11 @@ func Run(ctx context.Context, o cleanup.Options, log logr.Logger) error {
 			return err
 		}
 		if len(held) == 0 {
-			log.Info("released", "cachedImages", released)
+			log.Info("released", "objects", released)
 			return nil
 		}
-		for i := range held {
-			if err := release(ctx, c, &held[i]); err != nil {
+		for _, object := range held {
+			if err := release(ctx, c, object); err != nil {
 				return err
 			}
 		}
@@ -51,31 +54,45 @@ func Run(ctx context.Context, o cleanup.Options, log logr.Logger) error {
 			return err
 		}
 	}
-	return errors.New("CachedImages are held again by larder registry, which still runs: uninstall it first, then run this again")
+	return errors.New("objects are held again by a Larder that still runs: uninstall it first, then run this again")
 }
 
-// list returns the CachedImages that have the finalizer.
-func list(ctx context.Context, c client.Reader) ([]v1alpha1.CachedImage, error) {
-	var all v1alpha1.CachedImageList
-	if err := c.List(ctx, &all); client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("listing CachedImages: %w", err)
-	}
-	var held []v1alpha1.CachedImage
-	for _, image := range all.Items {
-		if controllerutil.ContainsFinalizer(&image, v1alpha1.FinalizerUntag) {
-			held = append(held, image)
+// list returns the objects that have a finalizer of Larder's.
+func list(ctx context.Context, c client.Reader) ([]client.Object, error) {
+	var images v1alpha1.CachedImageList
+	var repositories v1alpha1.RepositoryList
+	for _, all := range []client.ObjectList{&images, &repositories} {
+		if err := c.List(ctx, all); client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("listing %T: %w", all, err)
 		}
+	}
+	var held []client.Object
+	hold := func(object client.Object) {
+		for _, finalizer := range finalizers {
+			if controllerutil.ContainsFinalizer(object, finalizer) {
+				held = append(held, object)
+				return
+			}
+		}
+	}
+	for i := range images.Items {
+		hold(&images.Items[i])
+	}
+	for i := range repositories.Items {
+		hold(&repositories.Items[i])
 	}
 	return held, nil
 }
 
-// release removes the finalizer, and leaves those of others. What changed meanwhile is left to the next round.
-func release(ctx context.Context, c client.Writer, image *v1alpha1.CachedImage) error {
-	before := image.DeepCopy()
-	controllerutil.RemoveFinalizer(image, v1alpha1.FinalizerUntag)
-	err := c.Patch(ctx, image, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+// release removes the finalizers, and leaves those of others. What changed meanwhile is left to the next round.
+func release(ctx context.Context, c client.Writer, object client.Object) error {
+	before := object.DeepCopyObject().(client.Object)
+	for _, finalizer := range finalizers {
+		controllerutil.RemoveFinalizer(object, finalizer)
+	}
+	err := c.Patch(ctx, object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("removing the finalizer of CachedImage %s: %w", image.Name, err)
+		return fmt.Errorf("removing the finalizers of %T %s: %w", object, object.GetName(), err)
 	}
 	return nil
 }

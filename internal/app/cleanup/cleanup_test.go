@@ -46,7 +46,7 @@ func create(t *testing.T, object client.Object) {
 	}
 }
 
-func TestRun_ReleasesCachedImages(t *testing.T) {
+func TestRun_ReleasesWhatLarderHolds(t *testing.T) {
 	held := func(name string, finalizers ...string) *v1alpha1.CachedImage {
 		image := &v1alpha1.CachedImage{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: finalizers},
@@ -57,14 +57,23 @@ func TestRun_ReleasesCachedImages(t *testing.T) {
 	}
 	kept := held("kept", v1alpha1.FinalizerUntag, "example.org/other")
 	deleted := held("deleted", v1alpha1.FinalizerUntag)
-	if err := apiserver.Delete(t.Context(), deleted); err != nil {
-		t.Fatal(err)
+	repository := &v1alpha1.Repository{
+		ObjectMeta: metav1.ObjectMeta{Name: "deleted", Finalizers: []string{v1alpha1.FinalizerImages}},
+		Spec:       v1alpha1.RepositorySpec{Name: "reg.example/deleted"},
+	}
+	create(t, repository)
+	for _, object := range []client.Object{deleted, repository} {
+		if err := apiserver.Delete(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := cleanup.Run(t.Context(), user(t), logr.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	if err := apiserver.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted); !apierrors.IsNotFound(err) {
-		t.Errorf("the deleted one: got %v, want it gone", err)
+	for _, object := range []client.Object{deleted, repository} {
+		if err := apiserver.Get(t.Context(), client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
+			t.Errorf("the deleted %T: got %v, want it gone", object, err)
+		}
 	}
 	if err := apiserver.Get(t.Context(), client.ObjectKeyFromObject(kept), kept); err != nil || !slices.Equal(kept.Finalizers, []string{"example.org/other"}) {
 		t.Errorf("the other has the finalizers %q (%v), want that of somebody else alone", kept.Finalizers, err)
