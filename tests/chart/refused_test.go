@@ -25,6 +25,8 @@ func TestRefused(t *testing.T) {
 		"Two object stores":                       {"registry.persistence.s3.bucket=b,registry.persistence.gcs.bucket=b", "images are in one place"},
 		"A claim beside an object store":          {"registry.persistence.s3.bucket=b,registry.persistence.existingClaim=c", "existingClaim has no use with s3"},
 		"A claim without persistence":             {"registry.persistence.enabled=false,registry.persistence.existingClaim=c", "existingClaim is not used with registry.persistence.enabled=false"},
+		"A redirect to a volume":                  {"registry.persistence.redirect=true", "a volume has no addresses of its own"},
+		"A limit of words":                        {"config.store.maxSize=large", "maxSize"},
 		"Credentials of no object store":          {"registry.persistence.existingSecret=s", "registry.persistence.existingSecret is for object storage"},
 		"Credentials whose keys are not said":     {"registry.persistence.s3.bucket=b,registry.persistence.existingSecret=s", "existingSecretKeys says which environment variable has which key"},
 		"A budget of two kinds":                   {"controller.pdb.maxUnavailable=1", "controller.pdb: a budget has either minAvailable or maxUnavailable"},

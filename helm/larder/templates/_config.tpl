@@ -5,7 +5,11 @@
 {{- range $key := list "updateInterval" "updateFilters" "checkTimeout" "expiryDelay" }}
 {{- with get $.Values.config $key }}{{ $_ := set $config $key . }}{{ end }}
 {{- end }}
+{{- $_ := set $config "sweep" .Values.config.sweep }}
+{{- $_ := set $config "scrub" .Values.config.scrub }}
+{{- if .Values.config.store.maxSize }}{{ $_ := set $config "store" .Values.config.store }}{{ end }}
 {{- with include "larder.objectStorage" . }}
+{{- if $.Values.registry.persistence.redirect }}{{ $_ := set $config "objectStorage" (dict "redirect" true) }}{{ end }}
 {{- $driver := deepCopy (get $.Values.registry.persistence .) }}
 {{- if and (eq . "gcs") $.Values.registry.persistence.existingSecret }}{{ $_ := set $driver "keyfile" "/var/run/larder/storage/key.json" }}{{ end }}
 {{- $_ := set $config "storage" (dict . $driver) }}
