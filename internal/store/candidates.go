@@ -32,7 +32,7 @@ func (s *Store) readCandidates(ctx context.Context) (*candidates, error) {
 	line, rest, _ := bytes.Cut(content, []byte("\n"))
 	c := &candidates{}
 	if json.Unmarshal(line, c) != nil || c.Version != 1 || len(rest) != c.Count*len(key{}) {
-		return nil, nil //nolint:nilnil // as good as missing
+		return nil, nil //nolint:nilerr // as good as missing
 	}
 	c.keys.sorted = make([]key, c.Count)
 	for i := range c.keys.sorted {

@@ -261,14 +261,14 @@ type named struct {
 func (s *Store) names(ctx context.Context, dgst digest.Digest) (*namedBy, error) {
 	body, err := s.readVerified(ctx, dgst)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, errManifestSize) {
-		return nil, nil //nolint:nilnil // nobody can say what it names
+		return nil, nil // nobody can say what it names
 	}
 	if err != nil {
 		return nil, err
 	}
 	m := &namedBy{}
 	if json.Unmarshal(body, m) != nil {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil //nolint:nilerr // as above
 	}
 	return m, nil
 }

@@ -86,10 +86,7 @@ func (s Set) files() []string {
 
 // command builds the set into dir.
 func (s Set) command(dir string) []string {
-	flags := "-s -w"
-	for _, stamp := range s.stamps {
-		flags += " -X " + stamp
-	}
+	flags := strings.Join(append([]string{"-s -w"}, s.stamps...), " -X ")
 	// With a slash at its end, a folder even where there is one package.
 	args := []string{"build", "-buildvcs=false", "-trimpath", "-tags", s.tags, "-ldflags", flags, "-o", dir + string(filepath.Separator)}
 	return append(args, s.packages...)

@@ -134,7 +134,7 @@ func (l *larder) uninstalled(t *testing.T) {
 	kubectl(t, "delete", "customresourcedefinition", "cachedimages.larder.dev", "repositories.larder.dev", "--timeout=60s")
 	kubectl(t, "rollout", "restart", "--namespace", "shop", "deployment/web")
 	kubectl(t, "rollout", "status", "--namespace", "shop", "deployment/web", "--timeout=120s")
-	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "--namespace", "shop", "--selector", "app=web", "--output", "jsonpath={.items[*].spec.containers[0].image}")) {
+	for pod := range strings.FieldsSeq(kubectl(t, "get", "pods", "--namespace", "shop", "--selector", "app=web", "--output", "jsonpath={.items[*].spec.containers[0].image}")) {
 		if pod != host+"/team/web:1" {
 			t.Errorf("after the uninstall a new pod has the image %s", pod)
 		}

@@ -49,7 +49,7 @@ func TestNode(t *testing.T) {
 		t.Errorf("the Service answers %q, want its pods' version", got)
 	}
 	got := run(t, "node", "looks", "IMAGE", image, "ARGS", "[lookup, members.node.svc.cluster.local, '2']", "ON_HOST", "true")
-	for _, pod := range strings.Fields(kubectl(t, "get", "pods", "--namespace", "node", "--selector", "app=web", "--output", "jsonpath={.items[*].status.podIP}")) {
+	for pod := range strings.FieldsSeq(kubectl(t, "get", "pods", "--namespace", "node", "--selector", "app=web", "--output", "jsonpath={.items[*].status.podIP}")) {
 		if !strings.Contains(got, pod) {
 			t.Errorf("on the host's network the headless Service resolves to %s, want %s among it", got, pod)
 		}

@@ -42,7 +42,7 @@ func (*tokenMaker) NeedLeaderElection() bool { return false }
 func (t *tokenMaker) Start(ctx context.Context) error {
 	for {
 		err := t.create(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
 		}
 		t.log.Error(err, "the token between larder-proxy and the registry could not be made; trying again")

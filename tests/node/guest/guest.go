@@ -43,7 +43,6 @@ func Build(ctx context.Context, dir string) (*Guest, error) {
 }
 
 // Image makes an image of the program that tells its version, and runs with args where a pod names none.
-
 func (g *Guest) Image(version string, args ...string) v1.Image {
 	return g.Large(version, 0, args...)
 }
