@@ -61,7 +61,7 @@ func (w *world) must(err error) {
 }
 
 func (w *world) sweep(ctx context.Context) {
-	_, err := w.store.Sweep(ctx, SweepOptions{Bury: func(_ imageref.Repository, tag string, remove func() error) error {
+	_, err := w.store.Sweep(ctx, SweepOptions{Bury: func(_ imageref.Repository, _ string, remove func() error) error {
 		w.tags.Lock()
 		defer w.tags.Unlock()
 		return remove()
