@@ -52,8 +52,10 @@ func (f *File) Holds(token string) bool {
 	return found == 1
 }
 
-// current returns the lines as the file has them now. While it cannot be read, or is empty, those that it had last count: a volume that
-// is being replaced must not lock everybody out.
+// Renew reads the file at once, and says whether the token to show is another one than one that was refused.
+func (f *File) Renew(refused string) bool { return string(f.look()[0]) != refused }
+
+// current returns the lines as the file had them not long ago.
 func (f *File) current() [][]byte {
 	f.mu.RLock()
 	lines, looked := f.lines, f.looked
@@ -61,6 +63,12 @@ func (f *File) current() [][]byte {
 	if time.Since(looked) < lookEvery {
 		return lines
 	}
+	return f.look()
+}
+
+// look reads the file. While it cannot be read, or is empty, the lines that it had last count: a volume that is being replaced must not
+// lock everybody out.
+func (f *File) look() [][]byte {
 	fresh, err := read(f.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -51,11 +51,11 @@ func (h *Handler) avoid(replica *replica, why string) {
 
 // try asks one replica. Where it gives no answer that is for the client, the outcome says why.
 func (h *Handler) try(ctx context.Context, replica *replica, q *request, header http.Header) (a *answer, outcome string) {
-	shown := h.token.get()
+	shown := h.shown()
 	resp, err := h.send(ctx, replica, q, header, shown)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.token.renew(shown) {
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.o.Token != nil && h.o.Token.Renew(shown) {
 		_ = resp.Body.Close()
-		resp, err = h.send(ctx, replica, q, header, h.token.get()) //nolint:bodyclose // closed below, or the caller's
+		resp, err = h.send(ctx, replica, q, header, h.shown()) //nolint:bodyclose // closed below, or the caller's
 	}
 	if err == nil && isRedirect(resp) && q.Endpoint == ocipath.Blob && resp.Request.Method == http.MethodGet {
 		resp, err = h.follow(ctx, resp, header)
@@ -75,6 +75,14 @@ func (h *Handler) try(ctx context.Context, replica *replica, q *request, header 
 	}
 	_ = resp.Body.Close()
 	return nil, outcome
+}
+
+// shown is the token that the registry is shown; empty: none.
+func (h *Handler) shown() string {
+	if h.o.Token == nil {
+		return ""
+	}
+	return h.o.Token.First()
 }
 
 // goingDown tells a replica that fails from one that says that the origin does. The registry's own answers carry its API version;

@@ -11,23 +11,23 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/ocipath"
+	"github.com/larder-dev/larder/internal/token"
 	"github.com/larder-dev/larder/internal/upstream"
 )
 
 // Options configure a Handler.
 type Options struct {
-	Replicas  *Replicas
-	Origin    *upstream.Client // asked where no replica answers; nil: nobody is (mirror mode)
-	TokenFile string           // what its first line says is shown to the registry; empty: nothing
-	Node      string           // what this node is called; empty: the registry is not told
-	Metrics   *metrics.Relay
-	Log       logr.Logger
+	Replicas *Replicas
+	Origin   *upstream.Client // asked where no replica answers; nil: nobody is (mirror mode)
+	Token    *token.File      // shown to the registry; nil: nothing is
+	Node     string           // what this node is called; empty: the registry is not told
+	Metrics  *metrics.Relay
+	Log      logr.Logger
 }
 
 // Handler relays everything under /v2/; whatever lies outside is 404.
 type Handler struct {
 	o       Options
-	token   token
 	replica *exchanger
 	storage *http.Transport // of what the registry redirects to
 }
@@ -35,7 +35,7 @@ type Handler struct {
 // New returns a handler. Run keeps its connections tidy.
 func New(o Options) *Handler {
 	return &Handler{
-		o: o, token: token{file: o.TokenFile}, replica: newExchanger(),
+		o: o, replica: newExchanger(),
 		storage: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: idleTime, IdleConnTimeout: keepTime, MaxIdleConnsPerHost: keepMost,
 			DisableCompression: true,

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/larder-dev/larder/internal/token"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -226,8 +227,8 @@ func TestHandler_MirrorModeLeavesTheOriginToTheRuntime(t *testing.T) {
 
 func TestHandler_FollowsToObjectStorageWithoutCredentials(t *testing.T) {
 	t.Parallel()
-	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte("hush\nolder\n"), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("hush\nolder\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	content := random(layerSize)
@@ -248,7 +249,7 @@ func TestHandler_FollowsToObjectStorageWithoutCredentials(t *testing.T) {
 		_, _ = w.Write(rest[first:])
 	}))
 	t.Cleanup(storage.Close)
-	w := newWorld(t, 1, func(o *Options) { o.TokenFile, o.Node = token, "node-1" })
+	w := newWorld(t, 1, func(o *Options) { o.Token, o.Node = openToken(t, path), "node-1" })
 	w.replicas[0].behave(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if r.Header.Get("Authorization") != "Bearer hush" || r.Header.Get("Larder-Node") != "node-1" {
 			t.Errorf("the registry was shown %v", r.Header)
@@ -262,14 +263,14 @@ func TestHandler_FollowsToObjectStorageWithoutCredentials(t *testing.T) {
 
 func TestHandler_ReadsTheTokenAgainWhenItIsRefused(t *testing.T) {
 	t.Parallel()
-	token := filepath.Join(t.TempDir(), "token")
+	path := filepath.Join(t.TempDir(), "token")
 	write := func(text string) {
-		if err := os.WriteFile(token, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write("old\n")
-	w := newWorld(t, 1, func(o *Options) { o.TokenFile, o.Origin = token, nil })
+	w := newWorld(t, 1, func(o *Options) { o.Token, o.Origin = openToken(t, path), nil })
 	manifest, _, _ := w.push(t, "team/app")
 	good := "old"
 	w.replicas[0].behave(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -295,4 +296,13 @@ func TestHandler_AnswersAloneOutsideTheAPI(t *testing.T) {
 	if got := w.get(t, "GET", "/v3/x"); got.StatusCode != 404 || len(w.replicas[0].requests()) != 0 {
 		t.Errorf("got %d after %d requests", got.StatusCode, len(w.replicas[0].requests()))
 	}
+}
+
+func openToken(t *testing.T, path string) *token.File {
+	t.Helper()
+	file, err := token.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

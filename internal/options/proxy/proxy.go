@@ -12,25 +12,25 @@ import (
 
 	"github.com/larder-dev/larder/internal/options/configfile"
 	"github.com/larder-dev/larder/internal/options/daemon"
+	"github.com/larder-dev/larder/internal/token"
 	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/spf13/pflag"
 )
 
 const (
-	flagRegistry  = "registry"
-	flagTokenFile = "token-file"
-	flagConfig    = "config"
-	flagDrain     = "drain"
+	flagRegistry = "registry"
+	flagConfig   = "config"
+	flagDrain    = "drain"
 )
 
 // Options are validated: a process can start with them.
 type Options struct {
-	Listen        string   // host:port, on loopback
-	MetricsListen string   // host:port
-	Registry      []string // each a host:port
-	TokenFile     string   // empty: the registry is shown no token
-	Node          string   // empty: the registry is not told
-	MirrorMode    bool     // never go to an origin
+	Listen        string      // host:port, on loopback
+	MetricsListen string      // host:port
+	Registry      []string    // each a host:port
+	Token         *token.File // shown to the registry; nil: none is
+	Node          string      // empty: the registry is not told
+	MirrorMode    bool        // never go to an origin
 	Registries    []upstream.Registry
 	Drain         time.Duration // how long running pulls may go on after the end was asked for
 	LogLevel      string        // debug, info, warn or error
@@ -42,6 +42,7 @@ type Flags struct {
 	flags  *pflag.FlagSet
 	listen daemon.Listen
 	log    daemon.Log
+	token  daemon.Token
 	config string
 	o      Options
 }
@@ -53,7 +54,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.log.Bind(flags)
 	flags.StringSliceVar(&f.o.Registry, flagRegistry, nil,
 		"host:port of the registry, such as a headless Service's, or several; all their addresses are replicas")
-	flags.StringVar(&f.o.TokenFile, flagTokenFile, "", "file whose first line the registry wants to see; read again when it changes")
+	f.token.Bind(flags, "file whose first line the registry wants to see; read again when it changes")
 	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
 	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
 	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
@@ -65,12 +66,10 @@ func (f *Flags) Options() (Options, error) {
 	o := f.o
 	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
 	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
-	if o.TokenFile != "" {
-		errs = append(errs, checkToken(o.TokenFile))
-	}
-	var err error
-	o.Registries, err = f.registries()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	var tokenErr, registriesErr error
+	o.Token, tokenErr = f.token.Open()
+	o.Registries, registriesErr = f.registries()
+	if err := errors.Join(append(errs, tokenErr, registriesErr)...); err != nil {
 		return Options{}, err
 	}
 	return o, nil
@@ -117,13 +116,6 @@ func checkRegistry(targets []string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func checkToken(file string) error {
-	if _, err := os.ReadFile(file); err != nil {
-		return fmt.Errorf("--%s: %w", flagTokenFile, err)
-	}
-	return nil
 }
 
 func checkDrain(drain time.Duration) error {

@@ -55,7 +55,7 @@ func TestFlags_SayWhatToWrite(t *testing.T) {
 		"A registry's URL":     {[]string{"--registry", "http://a:1"}, "write host:port"},
 		"No port":              {[]string{"--registry", "a"}, "write host:port"},
 		"Open to others":       {[]string{"--registry", "a:1", "--listen", ":7439"}, "write an address of this machine alone"},
-		"No such token":        {[]string{"--registry", "a:1", "--token-file", "/nowhere"}, "--token-file: open /nowhere"},
+		"No such token":        {[]string{"--registry", "a:1", "--token-file", "/nowhere"}, "--token-file: reading the token: open /nowhere"},
 		"A key of larder.yaml": {[]string{"--registry", "a:1", "--config", unknown}, "storage"},
 		"A drain before now":   {[]string{"--registry", "a:1", "--drain", "-1s"}, "--drain: -1s: write a duration"},
 	} {

@@ -15,7 +15,6 @@ import (
 const (
 	flagNamespaces = "pull-secret-namespaces"
 	flagMirrors    = "mirrors"
-	flagToken      = "token-file"
 )
 
 // Options are what larder registry runs with.
@@ -38,7 +37,7 @@ type Flags struct {
 	listen     daemon.Listen
 	namespaces []string
 	mirrors    int
-	token      string
+	token      daemon.Token
 }
 
 // Bind adds the flags to a set.
@@ -50,14 +49,14 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.namespaces, flagNamespaces, nil,
 		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
 	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
-	flags.StringVar(&f.token, flagToken, "", "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
+	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
 func (f *Flags) Options() (Options, error) {
 	store, storeErr := f.store.Options()
 	in, inErr := f.cluster.Options()
-	shown, tokenErr := f.openToken()
+	shown, tokenErr := f.token.Open()
 	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
@@ -69,17 +68,6 @@ func (f *Flags) Options() (Options, error) {
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
 		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Token: shown,
 	}, nil
-}
-
-func (f *Flags) openToken() (*token.File, error) {
-	if f.token == "" {
-		return nil, nil
-	}
-	shown, err := token.Open(f.token)
-	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flagToken, err)
-	}
-	return shown, nil
 }
 
 // checkNamespaces refuses a list that is given and empty: it would mean all of them to us, and hardly to who wrote it.
