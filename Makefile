@@ -41,7 +41,7 @@ soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's
 e2e: ## Run the tests on a real cluster of one node, with real pulls. Needs root and Linux; the first run builds Kubernetes.
 	LARDER_E2E=1 $(GO) test -count=1 -v -timeout 30m ./tests/e2e
 
-demo: ## Run a cluster of one node to play with, until Ctrl-C. Needs the same.
+demo: ## Run a cluster of one node with Larder to play with, until Ctrl-C. Needs the same.
 	@$(GO) run ./hack/demo
 
 demo-down: ## Remove what is left of a demo that was killed.

@@ -1,4 +1,4 @@
-// Demo runs a cluster of one node on this machine (see package tests/node) until Ctrl-C, and prints how to look around in it. With
+// Demo runs a cluster of one node on this machine (see package tests/node) with Larder on it until Ctrl-C, and prints how to look around in it. With
 // -down it removes what a demo left that was killed. It needs root.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"github.com/larder-dev/larder/tests/node"
 	"github.com/larder-dev/larder/tests/node/guest"
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/release"
 )
 
 // host is what the demo's own origin is called.
@@ -51,6 +52,14 @@ func demo(ctx context.Context) error {
 		return err
 	}
 	defer o.Close()
+	fmt.Fprintln(os.Stderr, "installing Larder")
+	r, err := release.New(ctx, n, map[string]string{host: o.URL()})
+	if err != nil {
+		return err
+	}
+	if err := r.Install(ctx, r.Chart()); err != nil {
+		return err
+	}
 	tell(n)
 	<-ctx.Done()
 	return nil
@@ -83,6 +92,10 @@ func tell(n *node.Node) {
 	fmt.Printf(`Then try:
   kubectl get nodes,pods --all-namespaces
   kubectl create deployment web --image %s/team/web:1
+  kubectl get pods --output custom-columns=POD:.metadata.name,IMAGE:.spec.containers[*].image
+  kubectl get cachedimages,repositories
+  kubectl describe cachedimages
+  kubectl logs --namespace larder-system statefulset/larder-registry
   kubectl expose deployment web --port 80 --target-port 8080
   curl "$(kubectl get service web --output jsonpath={.spec.clusterIP})"
   crictl images

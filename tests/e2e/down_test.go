@@ -42,7 +42,7 @@ func (l *larder) withoutAPIServer(t *testing.T) {
 	if err := shared.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	rolledOut(t)
+	l.rolledOut(t)
 	forget(t, []string{"none"}, strings.TrimPrefix(kept, front), strings.TrimPrefix(fresh, front))
 	l.version(t, host+"/team/new:1", "new 1")
 }

@@ -3,9 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,10 +12,11 @@ import (
 
 	"github.com/larder-dev/larder/tests/node"
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/release"
 )
 
 const (
-	system = "larder-system" // Larder's own namespace
+	system = release.Namespace
 	front  = "localhost:7439/"
 	host   = "reg.example"     // the origin of most images
 	locked = "private.example" // the origin that asks for a password
@@ -27,7 +25,7 @@ const (
 // larder is Larder as a user installs it, and the origins of what the cluster runs.
 type larder struct {
 	origin, private *origin.Origin
-	values          string // the file that helm is given
+	release         *release.Release
 	report          *report
 }
 
@@ -69,64 +67,15 @@ func newLarder(t *testing.T) *larder {
 	}
 	l.report.watch(host, l.origin)
 	l.report.watch(locked, l.private)
-	l.values = filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(l.values, []byte(fmt.Sprintf(values, l.origin.URL(), l.private.URL())), 0o600); err != nil {
+	var err error
+	l.release, err = release.New(t.Context(), shared, map[string]string{
+		host: l.origin.URL(), "mirror.example": l.origin.URL(), "fallback.example": l.origin.URL(), locked: l.private.URL(),
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	provideVolume(t)
-	loadLarder(t)
 	newNamespace(t, "shop")
 	return l
-}
-
-// values are what this cluster needs beside the defaults: origins that no DNS knows, by plain HTTP.
-const values = `
-image: {registry: larder.test, tag: e2e}
-config:
-  registries:
-  - {host: reg.example, endpoints: ['%[1]s']}
-  - {host: mirror.example, endpoints: ['%[1]s']}
-  - {host: fallback.example, endpoints: ['%[1]s']}
-  - {host: private.example, endpoints: ['%[2]s']}
-registry: {persistence: {size: 1Gi}}
-`
-
-// provideVolume makes what a cluster with a storage class would make for the registry's claim.
-func provideVolume(t *testing.T) {
-	t.Helper()
-	folder := filepath.Join(shared.Dir, "volume")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(folder, 65532, 65532); err != nil { // fsGroup does not hold for folders of the host
-		t.Fatal(err)
-	}
-	apply(t, `
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: larder}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {path: FOLDER}
-`, "FOLDER", folder)
-}
-
-// loadLarder builds Larder's images and gives them to the node, as make image and make image-load do.
-func loadLarder(t *testing.T) {
-	t.Helper()
-	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./hack/image", "-here", "-version", "e2e", "-prefix", "larder.test", "-out", out, "-ldflags", "-s -w")
-	cmd.Dir = "../.."
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the images: %v\n%s", err, said)
-	}
-	for _, name := range []string{"larder", "larder-proxy"} {
-		if err := shared.LoadArchive(t.Context(), filepath.Join(out, name+".tar")); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // push makes a version of an image at the origin.
@@ -143,14 +92,6 @@ func helm(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// rolledOut waits for all of Larder.
-func rolledOut(t *testing.T) {
-	t.Helper()
-	for _, workload := range []string{"deployment/larder-controller", "statefulset/larder-registry", "daemonset/larder-proxy"} {
-		kubectl(t, "rollout", "status", "--namespace", system, workload, "--timeout=180s")
-	}
 }
 
 // scale gives a workload of Larder another number of replicas, and waits until it has them.

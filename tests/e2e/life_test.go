@@ -12,27 +12,20 @@ import (
 	"github.com/larder-dev/larder/tests/origin"
 )
 
-const (
-	chart      = "../../helm/larder"
-	firstChart = "testdata/larder-0.1.0.tgz" // the first that worked
-)
-
-// absolute is a path for programs that work elsewhere.
-func absolute(t *testing.T, path string) string {
-	t.Helper()
-	full, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return full
-}
+// firstChart is the first that worked.
+const firstChart = "testdata/larder-0.1.0.tgz"
 
 // upgrade installs the first chart that worked, and upgrades it to this one with pods running.
 func (l *larder) upgrade(t *testing.T) {
 	const image = host + "/team/old:1"
 	l.push(t, "team/old:1", guests.Image("old 1", "serve", ":8080"))
-	helm(t, "install", "larder", absolute(t, firstChart), "--namespace", system, "--create-namespace", "--values", l.values, "--wait", "--timeout=5m")
-	rolledOut(t)
+	chart, err := filepath.Abs(firstChart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.release.Install(t.Context(), chart); err != nil {
+		t.Fatal(err)
+	}
 	kubectl(t, "run", "old", "--namespace", "shop", "--image", image)
 	kubectl(t, "wait", "--namespace", "shop", "pod/old", "--for=condition=Ready", "--timeout=120s")
 	kubectl(t, "wait", cachedImage(t, image), "--for=condition=Ready", "--timeout=60s")
@@ -45,15 +38,20 @@ func (l *larder) upgrade(t *testing.T) {
 	}
 }
 
-// install has helm make the installation as this chart, and more values, say.
-func (l *larder) install(t *testing.T, values ...string) {
+// install has Helm make the installation as this chart, and more values, say.
+func (l *larder) install(t *testing.T, settings ...string) {
 	t.Helper()
-	args := []string{"upgrade", "--install", "larder", absolute(t, chart), "--namespace", system, "--create-namespace", "--values", l.values, "--wait", "--timeout=5m"}
-	for _, value := range values {
-		args = append(args, "--set", value)
+	if err := l.release.Install(t.Context(), l.release.Chart(), settings...); err != nil {
+		t.Fatal(err)
 	}
-	helm(t, args...)
-	rolledOut(t)
+}
+
+// rolledOut waits for all of Larder.
+func (l *larder) rolledOut(t *testing.T) {
+	t.Helper()
+	if err := l.release.RolledOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // replaced: a rolling update of all that Larder is fails no pull.
@@ -77,7 +75,7 @@ func (l *larder) replaced(t *testing.T) {
 	for _, workload := range []string{"deployment/larder-controller", "statefulset/larder-registry", "daemonset/larder-proxy"} {
 		kubectl(t, "rollout", "restart", "--namespace", system, workload)
 	}
-	rolledOut(t)
+	l.rolledOut(t)
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
