@@ -42,8 +42,8 @@ func TestReconcile_M1_BringsAnImageInAndSaysSo(t *testing.T) {
 	if row := strings.Join(strings.Fields(out), " "); err != nil || !strings.Contains(row, "reg.example/app:1 Ready true true 3Mi") {
 		t.Errorf("kubectl says %s (%v)", out, err)
 	}
-	if n := r.writes.n.Load(); n > 3 {
-		t.Errorf("%d writes for a new image, want the finalizer, Mirroring and Ready", n)
+	if n := r.writes.made(); n > 3 {
+		t.Errorf("%d versions of a new image, want the finalizer, Mirroring and Ready", n)
 	}
 }
 

@@ -1,10 +1,14 @@
 package mirror_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +16,7 @@ import (
 	"github.com/go-logr/logr/testr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -140,8 +145,44 @@ func (r *rig) must(err error) {
 	}
 }
 
-// writes counts the requests of a registry that change CachedImages.
-type writes struct{ n atomic.Int64 }
+// writes counts the requests of a registry that are to change CachedImages, and the versions that they made: on a machine that is slow,
+// what is read of an object may be older than what was written of it, and the same is written again to no effect.
+type writes struct {
+	n atomic.Int64
+
+	mu       sync.Mutex
+	versions map[string]bool
+}
+
+// made is how many versions were made.
+func (w *writes) made() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.versions)
+}
+
+// note reads the version in an answer, and leaves the answer as it is.
+func (w *writes) note(resp *http.Response) error {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	var object metav1.PartialObjectMetadata
+	if resp.StatusCode >= 300 {
+		return nil
+	}
+	if err := json.Unmarshal(body, &object); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.versions == nil {
+		w.versions = map[string]bool{}
+	}
+	w.versions[object.ResourceVersion] = true
+	return nil
+}
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
@@ -149,10 +190,15 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 
 func (w *writes) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		if req.Method != http.MethodGet && strings.Contains(req.URL.Path, "/cachedimages/") {
-			w.n.Add(1)
+		if req.Method == http.MethodGet || !strings.Contains(req.URL.Path, "/cachedimages/") {
+			return next.RoundTrip(req)
 		}
-		return next.RoundTrip(req)
+		w.n.Add(1)
+		resp, err := next.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		return resp, w.note(resp)
 	})
 }
 
