@@ -18,7 +18,8 @@ func (b Binaries) larder(address string, s Setup, logLevel string) command {
 	}
 }
 
-// proxy runs as on a node, with its access log on and its metrics. It knows no origin: what its registry does not answer fails.
+// proxy runs as on a node, with its access log on and its metrics, but without a token. It is told of no origin: what its registry does
+// not answer fails.
 func (b Binaries) proxy(address string, s Setup) command {
 	return command{
 		prefix: "/v2/" + host + "/",
