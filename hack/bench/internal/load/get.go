@@ -47,6 +47,15 @@ func Blob(ctx context.Context, url string, want content.Original) error {
 	return nil
 }
 
+// Ready asks a probe, which must say that all is well.
+func Ready(ctx context.Context, url string) error {
+	resp, err := do(ctx, http.MethodGet, url)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // HeadOnce asks once, within timeout.
 func HeadOnce(ctx context.Context, h Head, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -46,6 +46,13 @@ func TestProcess_UsageIsOfTheChildrenToo(t *testing.T) {
 	if usage.Peak <= 0 || usage.Wall <= 0 {
 		t.Errorf("got %+v, want memory and time", usage)
 	}
+	anon, err := p.Anon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := p.RSS(); err != nil || all <= anon {
+		t.Errorf("got %d bytes resident (%v), want more than the %d that are anonymous", all, err, anon)
+	}
 	if err := p.each(func(pid int) error { return exec.Command("kill", "-9", strconv.Itoa(pid)).Run() }); err != nil {
 		t.Error(err)
 	}

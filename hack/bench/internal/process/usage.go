@@ -24,10 +24,15 @@ func (p *Process) CPU() (time.Duration, error) {
 }
 
 // Anon returns the anonymous resident memory of the process and its children, in bytes.
-func (p *Process) Anon() (int64, error) {
+func (p *Process) Anon() (int64, error) { return p.memory("RssAnon") }
+
+// RSS returns the resident memory of the process and its children with what they map of files, in bytes.
+func (p *Process) RSS() (int64, error) { return p.memory("VmRSS") }
+
+func (p *Process) memory(kind string) (int64, error) {
 	var total int64
 	err := p.each(func(pid int) error {
-		used, err := anonOf(pid)
+		used, err := memoryOf(pid, kind)
 		total += used
 		return err
 	})
@@ -76,16 +81,16 @@ func cpuOf(pid int) (time.Duration, error) {
 	return total, nil
 }
 
-func anonOf(pid int) (int64, error) {
+func memoryOf(pid int, kind string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading memory: %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+		if value, ok := strings.CutPrefix(line, kind+":"); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("reading memory: process %d has no RssAnon", pid)
+	return 0, fmt.Errorf("reading memory: process %d has no %s", pid, kind)
 }

@@ -73,11 +73,11 @@ func (h *headRow) run(ctx context.Context) error {
 	for round := range h.Rounds {
 		for i, on := range servers {
 			h.Progress("head: round %d of %d, %s", round+1, h.Rounds, names[i])
-			took, usage, err := ask(ctx, on, h.img, shorter(h.Bench, 5*time.Second, time.Second))
+			took, usages, err := h.ask(ctx, h.img, on)
 			if err != nil {
 				return fmt.Errorf("%s: %w", names[i], err)
 			}
-			h.add(string(names[i]), took, usage)
+			h.add(string(names[i]), took, usages[0])
 		}
 	}
 	return nil
@@ -97,16 +97,14 @@ func headOf(on *server.Server, img content.Image) load.Head {
 	}
 }
 
-// ask asks for an image's tag for as long as d.
-func ask(ctx context.Context, on *server.Server, img content.Image, d time.Duration) (load.Latencies, process.Usage, error) {
-	watch, err := on.Watch()
-	if err != nil {
-		return nil, process.Usage{}, err
-	}
-	took, err := load.Heads(ctx, headOf(on, img), askers, d)
-	usage, failed := watch.Stop()
-	if err == nil && len(took) == 0 {
-		err = errors.New("no answer at all")
-	}
-	return took, usage, errors.Join(err, failed)
+// ask asks the first of the servers for an image's tag for a while, and returns what each server used.
+func (s *stage) ask(ctx context.Context, img content.Image, servers ...*server.Server) (took load.Latencies, usages []process.Usage, err error) {
+	usages, err = watched(servers, func() (err error) {
+		took, err = load.Heads(ctx, headOf(servers[0], img), askers, shorter(s.Bench, 5*time.Second, time.Second))
+		if err == nil && len(took) == 0 {
+			err = errors.New("no answer at all")
+		}
+		return err
+	})
+	return took, usages, err
 }

@@ -101,12 +101,12 @@ func (s *stage) outlive(ctx context.Context, f *failing, img content.Image) (err
 		return err
 	}
 	f.first.Add(label, millis(time.Since(begun)))
-	took, usage, err := ask(ctx, on, img, shorter(s.Bench, 5*time.Second, time.Second))
+	took, usages, err := s.ask(ctx, img, on)
 	if err != nil {
 		return err
 	}
 	f.late.Add(label, millis(took.Quantile(0.99)))
-	f.rate.Add(label, float64(len(took))/seconds(usage.Wall))
+	f.rate.Add(label, float64(len(took))/seconds(usages[0].Wall))
 	return nil
 }
 

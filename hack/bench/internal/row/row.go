@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-dev/larder/hack/bench/internal/content"
 	"github.com/larder-dev/larder/hack/bench/internal/load"
+	"github.com/larder-dev/larder/hack/bench/internal/process"
 	"github.com/larder-dev/larder/hack/bench/internal/report"
 	"github.com/larder-dev/larder/hack/bench/internal/server"
 )
@@ -35,6 +36,7 @@ type Row struct {
 func All() []Row {
 	return []Row{
 		{"cold", coldSmall}, {"saturated", coldLarge}, {"warm", warm}, {"head", head}, {"outage", outage}, {"start", start}, {"pull", pull},
+		{"proxy", proxy},
 	}
 }
 
@@ -112,6 +114,25 @@ func (s *stage) start(ctx context.Context, name server.Name, interval string) (*
 		s.running = append(s.running, running)
 	}
 	return running, err
+}
+
+// watched has a load run, and returns what each of the servers used meanwhile.
+func watched(servers []*server.Server, load func() error) ([]process.Usage, error) {
+	watches := make([]*process.Watch, len(servers))
+	for i, on := range servers {
+		var err error
+		if watches[i], err = on.Watch(); err != nil {
+			return nil, err
+		}
+	}
+	errs := []error{load()}
+	usages := make([]process.Usage, len(servers))
+	for i, watch := range watches {
+		var err error
+		usages[i], err = watch.Stop()
+		errs = append(errs, err)
+	}
+	return usages, errors.Join(errs...)
 }
 
 // close stops what runs, and removes what was written.

@@ -85,19 +85,25 @@ func (s *stage) restart(ctx context.Context, name server.Name, setup server.Setu
 		return 0, err
 	}
 	defer on.Kill()
+	err = await(ctx, on, func() error { return fetchManifest(ctx, on, img) })
+	return time.Since(begun), err
+}
+
+// await asks a server that starts, every millisecond, until it answers right.
+func await(ctx context.Context, on *server.Server, ask func() error) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := fetchManifest(ctx, on, img)
+		err := ask()
 		if err == nil {
-			return time.Since(begun), nil
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-on.Done():
-			return 0, &endedError{lastWords(on.Log)}
+			return &endedError{lastWords(on.Log)}
 		case <-ctx.Done():
-			return 0, fmt.Errorf("nothing served after %s: %w", startWait, err)
+			return fmt.Errorf("nothing served after %s: %w", startWait, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/larder-dev/larder/hack/bench/internal/content"
 	"github.com/larder-dev/larder/hack/bench/internal/load"
 	"github.com/larder-dev/larder/hack/bench/internal/origin"
+	"github.com/larder-dev/larder/hack/bench/internal/process"
 	"github.com/larder-dev/larder/hack/bench/internal/report"
 	"github.com/larder-dev/larder/hack/bench/internal/server"
 )
@@ -19,6 +20,8 @@ const warmHow = `Eight connections read one stored blob again and again, and com
 processes from /proc; it holds the kernel's work of sending over loopback, which is the same for all. nginx and the bare
 net/http server send the original file.`
 
+func warmSize(b *Bench) int64 { return shorter[int64](b, gib, 256*mib) }
+
 func modeAt(rate int64) origin.Mode { return origin.Mode{Rate: rate} }
 
 func warm(ctx context.Context, b *Bench) (report.Row, error) {
@@ -27,7 +30,7 @@ func warm(ctx context.Context, b *Bench) (report.Row, error) {
 		return report.Row{}, err
 	}
 	defer s.close()
-	size := shorter[int64](b, gib, 256*mib)
+	size := warmSize(b)
 	img, originals, err := s.image(size)
 	if err != nil {
 		return report.Row{}, err
@@ -67,7 +70,7 @@ func (w *warmRow) run(ctx context.Context) error {
 			continue
 		}
 		if err == nil {
-			err = w.fill(ctx, on)
+			err = fill(ctx, on, w.img, w.original)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -86,34 +89,44 @@ func (w *warmRow) run(ctx context.Context) error {
 }
 
 // fill has a cache store the blob.
-func (w *warmRow) fill(ctx context.Context, on *server.Server) error {
-	if err := fetchManifest(ctx, on, w.img); err != nil {
+func fill(ctx context.Context, on *server.Server, img content.Image, original content.Original) error {
+	if err := fetchManifest(ctx, on, img); err != nil {
 		return err
 	}
-	return load.Blob(ctx, on.URL(repository, "blobs", w.img.Blobs[1].Digest), w.original)
+	return load.Blob(ctx, on.URL(repository, "blobs", img.Blobs[1].Digest), original)
 }
 
-// read is one round of one server. The origin must not be asked.
+// read is one round of one server.
 func (w *warmRow) read(ctx context.Context, name server.Name, on *server.Server) error {
-	if err := w.origin.Forget(ctx); err != nil {
-		return err
-	}
-	watch, err := on.Watch()
+	n, usages, err := w.readWarm(ctx, w.img, w.original, on)
 	if err != nil {
 		return err
 	}
-	path := on.Path(repository, "blobs", w.img.Blobs[1].Digest)
-	n, err := load.Repeat(ctx, on.Address, path, w.original, readers, 1)
-	usage, failed := watch.Stop()
-	sent, unknown := w.origin.Sent(ctx)
-	if err := errors.Join(err, failed, unknown); err != nil {
+	w.cpu.Add(string(name), seconds(usages[0].CPU)/(float64(n)/1e9))
+	w.speed.Add(string(name), float64(n)/1e9/seconds(usages[0].Wall))
+	w.memory.Add(string(name), mebibytes(usages[0].Peak))
+	return nil
+}
+
+// readWarm reads the blob from the first of the servers, and returns how many bytes came and what each server used. The origin must not
+// be asked.
+func (s *stage) readWarm(ctx context.Context, img content.Image, original content.Original, servers ...*server.Server) (
+	n int64, usages []process.Usage, err error,
+) {
+	if err := s.origin.Forget(ctx); err != nil {
+		return 0, nil, err
+	}
+	path := servers[0].Path(repository, "blobs", img.Blobs[1].Digest)
+	usages, err = watched(servers, func() (err error) {
+		n, err = load.Repeat(ctx, servers[0].Address, path, original, readers, 1)
 		return err
+	})
+	sent, unknown := s.origin.Sent(ctx)
+	if err := errors.Join(err, unknown); err != nil {
+		return 0, nil, err
 	}
 	if len(sent.Bytes) > 0 {
-		return fmt.Errorf("the blob is not warm: the origin sent %v", sent.Bytes)
+		return 0, nil, fmt.Errorf("the blob is not warm: the origin sent %v", sent.Bytes)
 	}
-	w.cpu.Add(string(name), seconds(usage.CPU)/(float64(n)/1e9))
-	w.speed.Add(string(name), float64(n)/1e9/seconds(usage.Wall))
-	w.memory.Add(string(name), mebibytes(usage.Peak))
-	return nil
+	return n, usages, nil
 }

@@ -19,6 +19,9 @@ func Build(ctx context.Context, dir string) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
+	if b.Proxy, err = buildProxy(ctx, dir); err != nil {
+		return Binaries{}, err
+	}
 	b.Distribution = filepath.Join(dir, "registry")
 	if _, err := goCommand(ctx, "", "build", "-o", b.Distribution, registry); err != nil {
 		return Binaries{}, err
@@ -43,6 +46,17 @@ func BuildLarder(ctx context.Context, dir string) (Binaries, error) {
 	b := Binaries{Larder: filepath.Join(dir, "larder"), Self: self}
 	_, err = goCommand(ctx, root, "build", "-o", b.Larder, "./cmd/larder")
 	return b, err
+}
+
+// buildProxy builds larder-proxy, stripped as a release is: its size is measured.
+func buildProxy(ctx context.Context, dir string) (string, error) {
+	root, err := Root(ctx)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "larder-proxy")
+	_, err = goCommand(ctx, root, "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "./cmd/larder-proxy")
+	return file, err
 }
 
 // Root returns the folder of Larder's module.

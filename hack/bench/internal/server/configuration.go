@@ -18,6 +18,15 @@ func (b Binaries) larder(address string, s Setup, logLevel string) command {
 	}
 }
 
+// proxy runs as on a node, with its access log on and its metrics, but without a token. It is told of no origin: what its registry does
+// not answer fails.
+func (b Binaries) proxy(address string, s Setup) command {
+	return command{
+		prefix: "/v2/" + host + "/",
+		args:   []string{b.Proxy, "--listen", address, "--metrics-listen", s.Probes, "--registry", s.Registry},
+	}
+}
+
 // distribution runs without its access log and without traces, which would only slow it down.
 func (b Binaries) distribution(address string, s Setup) command {
 	config := fmt.Sprintf(`version: 0.1

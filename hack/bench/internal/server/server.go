@@ -29,6 +29,7 @@ type Name string
 const (
 	Larder       Name = "Larder"
 	Silent       Name = "Larder without access log" // at --log-level warn
+	Proxy        Name = "larder-proxy"
 	Distribution Name = "distribution"
 	Nginx        Name = "nginx"
 	Floor        Name = "net/http"
@@ -55,6 +56,7 @@ func (s *Server) URL(repository, kind, reference string) string {
 // Binaries are the files to run; one that is empty is not installed.
 type Binaries struct {
 	Larder       string
+	Proxy        string
 	Distribution string
 	Nginx        string
 	Self         string // the benchmark: it is also the origin and the bare server
@@ -66,6 +68,8 @@ type Setup struct {
 	Content  string // what a file server serves
 	Origin   string // URL
 	Interval string // Larder's updateInterval
+	Registry string // host:port of the registry that larder-proxy relays to
+	Probes   string // host:port at which larder-proxy says whether it is ready
 }
 
 // command is how to start a server, once its address is known.
@@ -123,6 +127,8 @@ func (b Binaries) command(name Name, address string, s Setup) (command, error) {
 		return b.larder(address, s, "info"), nil
 	case Silent:
 		return b.larder(address, s, "warn"), nil
+	case Proxy:
+		return b.proxy(address, s), nil
 	case Distribution:
 		return b.distribution(address, s), nil
 	case Nginx:
