@@ -75,6 +75,7 @@ func (h *Handler) redirected(w http.ResponseWriter, r *http.Request, repo imager
 	tell(w, cache.Outcome{Kind: cache.Hit, TTL: -1})
 	header := w.Header()
 	header.Set("Docker-Content-Digest", string(desc.Digest))
+	header.Set("Etag", quote(desc.Digest))
 	header.Set("Location", url)
 	header.Set("Content-Length", "0")
 	header.Set("Cache-Control", "no-store") // the address is good for some minutes only

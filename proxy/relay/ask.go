@@ -21,7 +21,11 @@ func (a *answer) close() { _ = a.Body.Close() }
 // ask asks the replicas in turn, first the one that owns the repository, and returns the first answer; nil where there is none.
 func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answer {
 	h.o.Replicas.await(ctx)
-	for _, replica := range h.o.Replicas.ranked(q.key(), time.Now()) {
+	ranked := h.o.Replicas.ranked(q.key(), time.Now())
+	if len(ranked) == 0 {
+		h.o.Replicas.lookAgain()
+	}
+	for _, replica := range ranked {
 		a, outcome := h.try(ctx, replica, q, header)
 		if ctx.Err() != nil {
 			if a != nil {

@@ -114,7 +114,7 @@ func (d *delivery) run(ctx context.Context, from source) {
 		switch {
 		case err == nil && d.part.first == d.part.end:
 			return
-		case ctx.Err() != nil, errors.Is(err, errClient), errors.Is(err, syscall.EPIPE):
+		case ctx.Err() != nil, clientGone(err):
 			panic(http.ErrAbortHandler)
 		}
 		if failures++; n > 0 {
@@ -127,6 +127,9 @@ func (d *delivery) run(ctx context.Context, from source) {
 		from = d.resume(ctx)
 	}
 }
+
+// clientGone says whether it was the client's connection that broke, as far as an error tells.
+func clientGone(err error) bool { return errors.Is(err, errClient) || errors.Is(err, syscall.EPIPE) }
 
 func pause(ctx context.Context, failures int) bool {
 	if failures < 2 {
@@ -148,7 +151,7 @@ func (d *delivery) move(ctx context.Context, from source) (n int64, err error) {
 		n, err = copyPart(ctx, d.w, from.body, d.part.end-d.part.first)
 	}
 	_ = from.body.Close()
-	if err != nil && from.from != nil && ctx.Err() == nil && !errors.Is(err, errClient) {
+	if err != nil && from.from != nil && ctx.Err() == nil && !clientGone(err) {
 		d.h.o.Metrics.Attempts.WithLabelValues("broken").Inc()
 		d.h.avoid(from.from, "its answer broke off")
 	}
@@ -180,7 +183,7 @@ func (d *delivery) continues(a *answer) bool {
 		return false
 	}
 	was, is := d.header.Get(contentDigest), a.Header.Get(contentDigest)
-	return was == is && d.header.Get("Etag") == a.Header.Get("Etag")
+	return was == is && (was != "" || d.header.Get("Etag") == a.Header.Get("Etag"))
 }
 
 const contentDigest = "Docker-Content-Digest"

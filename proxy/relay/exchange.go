@@ -14,6 +14,7 @@ import (
 
 const (
 	dialTime    = 2 * time.Second
+	tlsTime     = 10 * time.Second
 	idleTime    = 30 * time.Second // without a byte of the answer: the connection counts as broken (B3)
 	keepTime    = time.Minute      // how long a connection is kept unused; the registry keeps it for two
 	keepMost    = 64               // unused connections to one replica
@@ -67,8 +68,8 @@ func (x *exchanger) exchange(ctx context.Context, c *conn, req *http.Request) (*
 	_ = c.SetDeadline(time.Now().Add(idleTime)) // fails on a closed connection, as all that follows does
 	err := req.Write(c.TCPConn)
 	var resp *http.Response
-	if err == nil {
-		resp, err = http.ReadResponse(c.in, req)
+	for err == nil && (resp == nil || resp.StatusCode < http.StatusOK) { // what informs is no answer yet
+		resp, err = http.ReadResponse(c.in, req) //nolint:bodyclose // the caller's, or of an answer without one
 	}
 	if err != nil {
 		release()
@@ -194,7 +195,8 @@ func (b *body) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	if b.release() && b.keep && b.left == 0 {
+	// What was not asked for would be taken for the next answer.
+	if b.release() && b.keep && b.left == 0 && b.conn.in.Buffered() == 0 {
 		b.pool.keep(b.conn)
 		return nil
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ func New(o Options) *Handler {
 	return &Handler{
 		o: o, replica: newExchanger(),
 		storage: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: idleTime, IdleConnTimeout: keepTime, MaxIdleConnsPerHost: keepMost,
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTime}).DialContext, TLSHandshakeTimeout: tlsTime,
+			ResponseHeaderTimeout: idleTime, IdleConnTimeout: keepTime, MaxIdleConnsPerHost: keepMost,
 			DisableCompression: true,
 		},
 	}

@@ -306,3 +306,20 @@ func openToken(t *testing.T, path string) *token.File {
 	}
 	return file
 }
+
+// TestHandler_TakesNothingUnaskedForAnAnswer has a replica send what informs, and bytes that nobody asked for.
+func TestHandler_TakesNothingUnaskedForAnAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	manifest, layer, content := w.push(t, "team/app")
+	w.replicas[0].behave(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		rw.WriteHeader(http.StatusEarlyHints)
+		next.ServeHTTP(rw, r)
+	})
+	for range 3 {
+		if got := w.get(t, "GET", manifest); got.StatusCode != 200 || !strings.Contains(string(got.body), "schemaVersion") {
+			t.Errorf("manifest: %d %s", got.StatusCode, got.body)
+		}
+		checkBody(t, w.get(t, "GET", layer), 200, content)
+	}
+}

@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"slices"
@@ -120,8 +121,11 @@ func (r *Replicas) find(ctx context.Context, target string) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	hosts, err := r.lookup(ctx, host)
-	if err != nil || len(hosts) == 0 {
-		r.log.V(1).Info("no addresses of the registry", "registry", target, "error", err)
+	if missing, ok := errors.AsType[*net.DNSError](err); ok && missing.IsNotFound {
+		err = nil // DNS answers: there is none. Who has such an address now is to see no token.
+	}
+	if err != nil {
+		r.log.V(1).Info("DNS does not tell the addresses of the registry", "registry", target, "error", err.Error())
 		return
 	}
 	addresses := make([]string, len(hosts))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -70,8 +71,12 @@ func TestReplicas_KeepTheLastGoodAddresses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var hosts atomic.Pointer[[]string] // nil: DNS fails
+		var missing atomic.Bool            // DNS says that there is none
 		hosts.Store(&[]string{"10.0.0.1"})
 		lookup := func(context.Context, string) ([]string, error) {
+			if missing.Load() {
+				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+			}
 			if found := hosts.Load(); found != nil {
 				return *found, nil
 			}
@@ -94,5 +99,9 @@ func TestReplicas_KeepTheLastGoodAddresses(t *testing.T) {
 		r.lookAgain()
 		time.Sleep(2 * refreshPause)
 		look("10.0.0.2:7439")
+		missing.Store(true)
+		r.lookAgain()
+		time.Sleep(2 * refreshPause)
+		look()
 	})
 }
