@@ -16,12 +16,12 @@ HELMDOCS := --chart-search-root helm --log-level warning
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 help: ## Print what make can do.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Start larder serve with the example policies; DATA=folder, CONFIG=file for others than the default ones.
 	@exec $(BIN)/larder serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG)) --manifests docs/examples/repositories
 
-build: ## Build the static binary bin/larder.
+build: ## Build the static binaries bin/larder and bin/larder-proxy.
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 test: ## Run every test, with the race detector; the rules of the cache on the file system and on S3.
@@ -41,7 +41,7 @@ soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's
 e2e: ## Run the tests on a real cluster of one node, with real pulls. Needs root and Linux; the first run builds Kubernetes.
 	LARDER_E2E=1 $(GO) test -count=1 -v -timeout 30m ./tests/e2e
 
-demo: ## Run a cluster of one node with Larder to play with, until Ctrl-C. Needs the same.
+demo: ## Run a cluster of one node with Larder to play with, until Ctrl-C. Needs root and Linux; the first run builds Kubernetes.
 	@$(GO) run ./hack/demo
 
 demo-down: ## Remove what is left of a demo that was killed.

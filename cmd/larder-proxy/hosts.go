@@ -29,7 +29,7 @@ func newHosts() *cobra.Command {
 			return hosts.New(dir, proxy).Keep(cmd.Context(), log)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "/etc/containerd/certs.d", "containerd's folder of registries (config_path)")
+	cmd.Flags().StringVar(&dir, "dir", "", "containerd's folder of registries (its config_path), such as /etc/containerd/certs.d; required: pulls of the node change")
 	cmd.Flags().StringVar(&proxy, "proxy", "127.0.0.1:7439", "host:port that the proxy listens on")
 	log.Bind(cmd.Flags())
 	return cmd

@@ -183,6 +183,30 @@ func TestExport_WritesNothingIntoTheStore(t *testing.T) {
 	}
 }
 
+func TestExport_CanBeRepeatedAfterAFailure(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	o.Push(t, "team/app:v1", origin.RandomImage(1, 4<<10))
+	o.Push(t, "team/late:v1", origin.RandomImage(1, 4<<10))
+	folder := workFolder(t, o)
+	succeed(t, folder, "pull", "reg.test/team/app:v1")
+	export := func(output string) []string {
+		return []string{"export", "reg.test/team/app:v1", "reg.test/team/late:v1", "-o", output}
+	}
+	for _, output := range []string{"out.tar", "out"} {
+		if exit, _, errOut := finish(t, folder, export(output)...); exit != 1 {
+			t.Errorf("%s: exit %d, %s; want 1: an image is not stored", output, exit, errOut)
+		}
+	}
+	succeed(t, folder, "pull", "reg.test/team/late:v1")
+	for _, output := range []string{"out.tar", "out"} {
+		succeed(t, folder, export(output)...)
+		if exit, _, errOut := finish(t, folder, export(output)...); exit != 1 || !strings.Contains(errOut, "name another") {
+			t.Errorf("%s: exit %d, %q; want it kept as it is", output, exit, errOut)
+		}
+	}
+}
+
 func TestMove_SaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	o := origin.New(t)

@@ -27,6 +27,7 @@ type Writer struct {
 type sink interface {
 	file(name string, size int64, content io.Reader) error
 	end() error
+	discard() error // everything that was written
 }
 
 // Create begins a layout: a tar file where the path ends in .tar, else a folder, which is made. What is there already is not
@@ -44,13 +45,16 @@ func Create(path string) (*Writer, error) {
 func createSink(path string) (sink, error) {
 	if strings.HasSuffix(path, ".tar") {
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, os.ErrExist) {
+			err = errors.New("it is there already: remove it, or name another")
+		}
 		if err != nil {
 			return nil, err
 		}
 		return &archive{file, tar.NewWriter(file)}, nil
 	}
 	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
-		return nil, errors.New("the folder is not empty")
+		return nil, errors.New("the folder is not empty: name another, or a file that ends in .tar")
 	}
 	return folder(path), os.MkdirAll(path, 0o755)
 }
@@ -74,6 +78,9 @@ func (w *Writer) Image(desc ocispec.Descriptor) { w.index.Manifests = append(w.i
 func (w *Writer) Close() error {
 	return errors.Join(w.json(ocispec.ImageIndexFile, w.index), w.sink.end())
 }
+
+// Discard removes what was written of a layout that cannot be completed.
+func (w *Writer) Discard() error { return w.sink.discard() }
 
 func (w *Writer) json(name string, v any) error {
 	content, err := json.Marshal(v)
@@ -103,8 +110,17 @@ func (f folder) file(name string, size int64, content io.Reader) error {
 
 func (folder) end() error { return nil }
 
+// discard leaves a folder that was there before, which was empty.
+func (f folder) discard() error {
+	var errs []error
+	for _, name := range []string{path.Clean(blobs), ocispec.ImageLayoutFile, ocispec.ImageIndexFile} {
+		errs = append(errs, os.RemoveAll(filepath.Join(string(f), name)))
+	}
+	return errors.Join(errs...)
+}
+
 type archive struct {
-	to  io.Closer
+	to  *os.File
 	tar *tar.Writer
 }
 
@@ -118,3 +134,5 @@ func (a *archive) file(name string, size int64, content io.Reader) error {
 }
 
 func (a *archive) end() error { return errors.Join(a.tar.Close(), a.to.Close()) }
+
+func (a *archive) discard() error { return errors.Join(a.to.Close(), os.Remove(a.to.Name())) }

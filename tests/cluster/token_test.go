@@ -16,7 +16,7 @@ func TestToken_MadeOnceAndAskedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	o := origin.New(t)
-	image := o.Push(t, "team/app:v1", origin.RandomImage(1, 1<<10))
+	image := o.Push(t, "team/app:v1", origin.RandomImage(1, 64<<10))
 	controller := w.newController(t, "--token-secret", "larder-token")
 	controller.Start(t)
 	token := w.token(t)

@@ -23,7 +23,7 @@ type ExportOptions struct {
 	Out         io.Writer            // takes a line for each image
 }
 
-// Export writes images as an OCI layout. After an error there is no layout: its index.json is missing.
+// Export writes images as an OCI layout. After an error there is none.
 func Export(ctx context.Context, o ExportOptions, log logr.Logger) error {
 	from, err := openSource(ctx, o.Cache, log)
 	if err != nil {
@@ -44,7 +44,7 @@ func Export(ctx context.Context, o ExportOptions, log logr.Logger) error {
 	}
 	for _, ref := range images {
 		if err := exportImage(ctx, from, to, ref, o.Out); err != nil {
-			return fmt.Errorf("exporting %s: %w", ref, err)
+			return errors.Join(fmt.Errorf("exporting %s: %w", ref, err), to.Discard())
 		}
 	}
 	return to.Close()
