@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -67,7 +68,7 @@ func demo(ctx context.Context) error {
 
 // serveImages starts an origin with two versions of an image, from which the node's containerd pulls.
 func serveImages(ctx context.Context, n *node.Node) (*origin.Origin, error) {
-	g, err := guest.Build(ctx, n.Dir)
+	g, err := guest.Build(ctx, filepath.Join(n.Dir, "demo"))
 	if err != nil {
 		return nil, err
 	}
