@@ -88,10 +88,11 @@ func TestRollingUpdate_DropsNoPull(t *testing.T) {
 	r := newRegistry(t)
 	from := []string{"--registry", r.Listener.Addr().String(), "--mirror-mode", "--log-level", "error"}
 	now := start(t, "127.0.0.1:0", "127.0.0.1:0", from...)
+	url := "http://" + now.address // of each that comes
 	large := make(chan error, 1)
 	var got []byte
 	go func() {
-		_, body, err := get(t.Context(), "http://"+now.address+blobPath)
+		_, body, err := get(t.Context(), url+blobPath)
 		got = body
 		large <- err
 	}()
@@ -101,7 +102,7 @@ func TestRollingUpdate_DropsNoPull(t *testing.T) {
 	for range 8 {
 		clients.Go(func() {
 			for load.Err() == nil {
-				status, _, err := get(t.Context(), "http://"+now.address+smallPath)
+				status, _, err := get(t.Context(), url+smallPath)
 				if err != nil || status != http.StatusOK {
 					t.Errorf("a pull: %d, %v", status, err)
 					return
