@@ -107,6 +107,9 @@ func New(o Options) *Cache {
 	return c
 }
 
+// Shared says whether other processes may write to the store; see store.Shared.
+func (c *Cache) Shared() bool { return c.store.Shared() }
+
 // Stop ends the checks, misses and mirrors that run and starts no more, so that who waits for one is answered now: from the
 // store, or that the origin was not reached. Transfers of blobs go on for their readers until Close.
 func (c *Cache) Stop() {

@@ -1,10 +1,12 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -37,6 +39,20 @@ func TestEvict_LeastRecentlyPulledFirstUnderChurn(t *testing.T) {
 		t.Errorf("%v evictions were counted, want 8 at least", got)
 	}
 	f.pull(t, "app", "0") // it comes back
+}
+
+func TestEvict_LeavesASharedStoreAsItIs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.share(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.mirror(t, "app:1")
+	if err := f.Evict(t.Context(), Limit{High: 2, Low: 1}); !errors.Is(err, store.ErrShared) {
+		t.Errorf("got %v, want that the store is shared", err)
+	}
+	if got := f.image(t, "app:1"); got.Untagged {
+		t.Errorf("got %+v, want a tag", got)
+	}
 }
 
 func TestEvict_SharedBlobsStayAndWhereAllIsInUseItIsSaid(t *testing.T) {
