@@ -63,6 +63,11 @@ func (c *Cache) importBlob(ctx context.Context, dgst digest.Digest, size int64, 
 
 func (c *Cache) importImage(ctx context.Context, ref imageref.Reference, desc ocispec.Descriptor) error {
 	began := c.removals.now()
+	if ref.Tag == "" { // nothing else keeps it; from now on no sweep takes what is linked
+		if err := c.notePull(ctx, pullKey{ref.Repository, desc.Digest}); err != nil {
+			return fmt.Errorf("importing %s: %w", ref, err)
+		}
+	}
 	body, err := c.importManifest(ctx, ref.Repository, desc, 0)
 	if err != nil {
 		return fmt.Errorf("importing %s: %w", ref, err)
