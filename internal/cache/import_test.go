@@ -42,6 +42,35 @@ func (f *fixture) layoutOf(t *testing.T, img origin.Image, name string) io.Reade
 	return bytes.NewReader(content)
 }
 
+// steps calls each as a stream is read: between its bytes.
+type steps struct {
+	io.Reader
+	step func()
+}
+
+func (s *steps) Read(p []byte) (int, error) {
+	s.step()
+	return s.Reader.Read(p[:min(len(p), 512)])
+}
+
+func TestImport_M4_ASweepTakesNothingOfIt(t *testing.T) {
+	t.Parallel()
+	from, f := newFixture(t), newFixture(t)
+	img := from.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	from.mirror(t, "app:1")
+	f.origin.Refuse()
+	layout := &steps{from.layoutOf(t, img, "app:1"), func() { f.sweep(t, 0) }}
+	if err := f.Import(t.Context(), layout, func(imageref.Reference, digest.Digest) {}); err != nil {
+		t.Fatal(err)
+	}
+	f.sweep(t, 0)
+	f.pull(t, "app", "1")
+	f.untag(t, "app:1")
+	if got := f.sweep(t, 0); got.Freed.Blobs != 3 {
+		t.Errorf("swept %+v, want three blobs: none is pinned any more", got.Freed)
+	}
+}
+
 func TestImport_WhatComesByItsDigestIsKept(t *testing.T) {
 	t.Parallel()
 	from, f := newFixture(t), newFixture(t)

@@ -92,7 +92,7 @@ func (p *pass) deleteBlobs(ctx context.Context, batch []digest.Digest) error {
 	}
 	defer p.store.gate.Unlock()
 	for _, dgst := range batch {
-		if p.reached.has(blobPath(dgst)) || p.store.gate.wasLinked(dgst) {
+		if p.reached.has(blobPath(dgst)) || p.store.gate.wasLinked(dgst) || p.store.gate.isPinned(dgst) {
 			p.report.Postponed++
 			p.wait(ctx, dgst)
 			continue
