@@ -118,7 +118,7 @@ func (c *Cache) Stop() {
 	c.cancel()
 }
 
-// Close aborts background checks, fetches and mirrors, and waits for them.
+// Close aborts background checks, fetches, mirrors and what else writes for somebody, and waits for them (P4).
 func (c *Cache) Close() {
 	c.Stop()
 	c.fetches.Close()
@@ -134,6 +134,21 @@ func (c *Cache) enter() error {
 	}
 	c.wg.Add(1)
 	return nil
+}
+
+// bind is for work that its caller waits for: the context ends with Stop too, and Close waits until release is called.
+func (c *Cache) bind(ctx context.Context) (bound context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if c.enter() != nil {
+		cancel()
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(c.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		c.wg.Done()
+	}
 }
 
 // background runs fn on its own until it returns or Close ends its context. After Close it runs nothing.
