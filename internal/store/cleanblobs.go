@@ -48,7 +48,7 @@ func (p *pass) blobsIn(ctx context.Context, folder string, algorithm digest.Algo
 			p.wait(ctx, dgst)
 		}
 	}
-	for batch := range slices.Chunk(due, deletions) {
+	for batch := range slices.Chunk(due, p.deletions()) {
 		if err := p.deleteBlobs(ctx, batch); err != nil {
 			return err
 		}

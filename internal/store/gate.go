@@ -8,8 +8,8 @@ import (
 )
 
 // gate keeps a sweep and the writers of links, manifests and records apart. A writer passes while it writes one of them; the sweep
-// closes it for a few deletions at a time, and knows then whether what it has read of a repository still holds. So nobody waits
-// for a sweep longer than for those few. The zero value is ready.
+// closes it for a few deletions at a time (on object storage one), and knows then whether what it has read of a repository still holds. So
+// nobody waits for a sweep longer than for those few, or for the folders of one empty repository. The zero value is ready.
 type gate struct {
 	sync.RWMutex
 
