@@ -96,6 +96,9 @@ func (p *pass) removeRecord(ctx context.Context, m *mark, it item) error {
 	if err != nil {
 		return err
 	}
+	if named, err := p.store.keeperNames(ctx, m.repo, it.tag); named || err != nil {
+		return err
+	}
 	if err := p.store.remove(ctx, path.Dir(it.path)); err != nil {
 		return err
 	}
