@@ -211,6 +211,18 @@ func TestSweep_M4_WhatCannotBeReadKeepsItsLinks(t *testing.T) {
 	})
 }
 
+func TestSweep_M4_ATagThatCannotBeReadKeepsAll(t *testing.T) {
+	t.Parallel()
+	forEachDriver(t, func(t *testing.T, s *Store) {
+		img := putImage(t, s, nginx, nil, "config", "layer")
+		paths, err := pathsOfTag(nginx, "1")
+		wantNone(t, err)
+		wantNone(t, s.driver.PutContent(t.Context(), paths.record, []byte("{")))
+		sweepNow(t, s, SweepOptions{})
+		wantImage(t, s, nginx, img, true)
+	})
+}
+
 func TestSweep_M4_ATagThatWasRemovedDoesNotComeBackFromKubeImageKeeper(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, s *Store) {
