@@ -67,16 +67,17 @@ func newFixture(t *testing.T, opts ...origin.Option) *fixture {
 	return f
 }
 
-// share puts the fixture on a bucket into which others may write.
-func (f *fixture) share(t *testing.T) {
+// share puts the fixture on a bucket into which others may write, behind a meter.
+func (f *fixture) share(t *testing.T) *s3.Meter {
 	t.Helper()
 	server := s3.Shared(t)
-	bucket := server.Bucket(t)
+	bucket, meter := server.Bucket(t), server.NewMeter(t)
 	f.storage = store.Options{
-		Data: t.TempDir(), Driver: "s3", Parameters: s3.Parameters(server.Endpoint, bucket), Log: f.options.Log,
+		Data: t.TempDir(), Driver: "s3", Parameters: s3.Parameters(meter.Endpoint, bucket), Log: f.options.Log,
 	}
 	f.data = server.Folder(bucket)
 	f.restart(t)
+	return meter
 }
 
 // driverEnv names the storage driver under which the rules are tested: unset, that of the file system; or s3.
