@@ -127,6 +127,9 @@ func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.Tag
 	l := c.tagLock(key)
 	l.Lock()
 	defer l.Unlock()
+	if st, ok := c.tags.Peek(key); ok && c.store.Shared() {
+		st.read.Store(0) // another replica may have written it just now
+	}
 	st, err := c.loadTag(ctx, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
