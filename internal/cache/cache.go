@@ -107,6 +107,9 @@ func New(o Options) *Cache {
 	return c
 }
 
+// Shared says whether other processes may write to the store; see store.Shared.
+func (c *Cache) Shared() bool { return c.store.Shared() }
+
 // Stop ends the checks, misses and mirrors that run and starts no more, so that who waits for one is answered now: from the
 // store, or that the origin was not reached. Transfers of blobs go on for their readers until Close.
 func (c *Cache) Stop() {
@@ -115,7 +118,7 @@ func (c *Cache) Stop() {
 	c.cancel()
 }
 
-// Close aborts background checks, fetches and mirrors, and waits for them.
+// Close aborts background checks, fetches, mirrors and what else writes for somebody, and waits for them (P4).
 func (c *Cache) Close() {
 	c.Stop()
 	c.fetches.Close()
@@ -131,6 +134,21 @@ func (c *Cache) enter() error {
 	}
 	c.wg.Add(1)
 	return nil
+}
+
+// bind is for work that its caller waits for: the context ends with Stop too, and Close waits until release is called.
+func (c *Cache) bind(ctx context.Context) (bound context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if c.enter() != nil {
+		cancel()
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(c.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		c.wg.Done()
+	}
 }
 
 // background runs fn on its own until it returns or Close ends its context. After Close it runs nothing.

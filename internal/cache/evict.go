@@ -27,13 +27,21 @@ type evictable struct {
 
 // Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, those that were pulled
 // longest ago go first. What they share with others stays. Where that is not enough, it says so, and the store goes on growing. The caller
-// repeats it.
+// repeats it. A shared store is left as it is: the error is store.ErrShared.
 func (c *Cache) Evict(ctx context.Context, limit Limit) error {
+	if c.store.Shared() {
+		return store.ErrShared
+	}
+	ctx, end := c.bind(ctx)
+	defer end()
 	used, err := c.store.Usage(ctx)
 	if err != nil || limit.High <= 0 {
 		return err
 	}
-	if used > limit.High {
+	if used > limit.High { // what nothing needs goes first
+		used, err = c.free(ctx, used)
+	}
+	if err == nil && used > limit.High {
 		used, err = c.evictTo(ctx, used, limit.Low)
 	}
 	c.metrics.StoreBytes.Set(float64(used))
@@ -51,14 +59,23 @@ func (c *Cache) evictTo(ctx context.Context, used, low int64) (int64, error) {
 		for expected := int64(0); expected < used-low && len(images) > 0; images = images[1:] {
 			expected += c.evict(ctx, images[0].ref)
 		}
-		if _, err := c.Sweep(ctx, 0, false); err != nil {
-			return used, err
-		}
-		if used, err = c.store.Usage(ctx); err != nil {
+		if used, err = c.free(ctx, used); err != nil {
 			return used, err
 		}
 	}
 	return used, nil
+}
+
+// free deletes what nothing needs, and returns how many bytes are used then; used where it could not.
+func (c *Cache) free(ctx context.Context, used int64) (int64, error) {
+	if _, err := c.Sweep(ctx, 0, false); err != nil {
+		return used, err
+	}
+	left, err := c.store.Usage(ctx)
+	if err != nil {
+		return used, err
+	}
+	return left, nil
 }
 
 // evict removes an image, and returns how many bytes that may free.

@@ -1,11 +1,16 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -37,6 +42,55 @@ func TestEvict_LeastRecentlyPulledFirstUnderChurn(t *testing.T) {
 		t.Errorf("%v evictions were counted, want 8 at least", got)
 	}
 	f.pull(t, "app", "0") // it comes back
+}
+
+func TestEvict_LeavesASharedStoreAsItIs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.share(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.mirror(t, "app:1")
+	if err := f.Evict(t.Context(), Limit{High: 2, Low: 1}); !errors.Is(err, store.ErrShared) {
+		t.Errorf("got %v, want that the store is shared", err)
+	}
+	if got := f.image(t, "app:1"); got.Untagged {
+		t.Errorf("got %+v, want a tag", got)
+	}
+}
+
+func TestEvict_UntagsNothingThatItCannotFree(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 64<<10))
+	f.origin.Push(t, "app:loose", origin.RandomImage(1, 64<<10))
+	begun, end := make(chan struct{}), make(chan struct{})
+	f.options.Keeps = func(imageref.Repository, digest.Digest) bool {
+		select {
+		case begun <- struct{}{}:
+			<-end
+		default: // not the first
+		}
+		return false
+	}
+	f.restart(t)
+	f.mirror(t, "app:1")
+	f.mirror(t, "app:loose")
+	f.untag(t, "app:loose")
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { f.sweep(t, time.Hour) })
+	<-begun
+	limit := Limit{High: 100 << 10, Low: 90 << 10}
+	if err := f.Evict(t.Context(), limit); !errors.Is(err, store.ErrSweeping) {
+		t.Errorf("got %v, want that a sweep is running", err)
+	}
+	close(end)
+	sweeping.Wait()
+	if err := f.Evict(t.Context(), limit); err != nil {
+		t.Error(err)
+	}
+	if got := f.image(t, "app:1"); got.Untagged || got.Digest != img.Digest {
+		t.Errorf("got %+v, want the image that was in use", got)
+	}
 }
 
 func TestEvict_SharedBlobsStayAndWhereAllIsInUseItIsSaid(t *testing.T) {

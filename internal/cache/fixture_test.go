@@ -60,10 +60,24 @@ func newFixture(t *testing.T, opts ...origin.Option) *fixture {
 		server := s3.Shared(t)
 		bucket := server.Bucket(t)
 		f.storage.Data, f.data, f.storage.Parameters = t.TempDir(), server.Folder(bucket), s3.Parameters(server.Endpoint, bucket)
+		f.storage.Exclusive = true
 	}
 	f.start(t)
 	t.Cleanup(func() { f.stop() })
 	return f
+}
+
+// share puts the fixture on a bucket into which others may write, behind a meter.
+func (f *fixture) share(t *testing.T) *s3.Meter {
+	t.Helper()
+	server := s3.Shared(t)
+	bucket, meter := server.Bucket(t), server.NewMeter(t)
+	f.storage = store.Options{
+		Data: t.TempDir(), Driver: "s3", Parameters: s3.Parameters(meter.Endpoint, bucket), Log: f.options.Log,
+	}
+	f.data = server.Folder(bucket)
+	f.restart(t)
+	return meter
 }
 
 // driverEnv names the storage driver under which the rules are tested: unset, that of the file system; or s3.

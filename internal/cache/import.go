@@ -19,7 +19,14 @@ import (
 func (c *Cache) Import(ctx context.Context, r io.Reader, told func(imageref.Reference, digest.Digest)) error {
 	ctx, end := c.bind(ctx)
 	defer end()
+	var unpin []func()
+	defer func() {
+		for _, done := range unpin {
+			done()
+		}
+	}()
 	index, err := layout.Read(r, func(dgst digest.Digest, size int64, content io.Reader) error {
+		unpin = append(unpin, c.store.Pin(dgst)) // nothing links it before the layout has ended
 		return c.importBlob(ctx, dgst, size, content)
 	})
 	if err != nil {
@@ -63,14 +70,28 @@ func (c *Cache) importBlob(ctx context.Context, dgst digest.Digest, size int64, 
 
 func (c *Cache) importImage(ctx context.Context, ref imageref.Reference, desc ocispec.Descriptor) error {
 	began := c.removals.now()
+	if ref.Tag == "" { // nothing else keeps it; from now on no sweep takes what is linked
+		if err := c.notePull(ctx, pullKey{ref.Repository, desc.Digest}); err != nil {
+			return fmt.Errorf("importing %s: %w", ref, err)
+		}
+	}
 	body, err := c.importManifest(ctx, ref.Repository, desc, 0)
 	if err != nil {
 		return fmt.Errorf("importing %s: %w", ref, err)
 	}
-	if ref.Tag == "" {
-		return nil
+	if ref.Tag != "" {
+		err = c.importTag(ctx, ref, ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(body))}, began)
 	}
-	desc = ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: int64(len(body))}
+	if err == nil { // once more: a sweep may have taken links while nothing reached them
+		_, err = c.importManifest(ctx, ref.Repository, desc, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("importing %s: %w", ref, err)
+	}
+	return nil
+}
+
+func (c *Cache) importTag(ctx context.Context, ref imageref.Reference, desc ocispec.Descriptor, began removal) error {
 	return c.bringTag(ctx, tagKey{ref.Repository, ref.Tag}, began, func(r *store.TagRecord) bool {
 		checked := r.CheckedAt
 		switchTo(r, desc, c.now(), "import")

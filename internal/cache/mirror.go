@@ -104,16 +104,6 @@ func (c *Cache) resolveMirror(ctx context.Context, ref imageref.Reference) (desc
 	return desc, outcome, err
 }
 
-// bind returns a context that ends with Stop too.
-func (c *Cache) bind(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(c.ctx, cancel)
-	return ctx, func() {
-		stop()
-		cancel()
-	}
-}
-
 // current returns the revision that a tag is at, where pulls still get the one before (T5); else desc.
 func (c *Cache) current(ctx context.Context, key tagKey, desc ocispec.Descriptor) ocispec.Descriptor {
 	st, err := c.tagState(ctx, key)

@@ -13,6 +13,8 @@ import (
 // Remove removes an image because a person asked for it: a tag as Untag does, or what was pulled by its digest. The error says why nothing
 // was removed: store.ErrNotFound where there is no such image, else an object or a tag that would keep or bring it back.
 func (c *Cache) Remove(ctx context.Context, ref imageref.Reference) error {
+	ctx, end := c.bind(ctx)
+	defer end()
 	if err := c.removable(ctx, ref); err != nil {
 		return fmt.Errorf("removing %s: %w", ref, err)
 	}

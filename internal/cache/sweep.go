@@ -11,8 +11,11 @@ import (
 )
 
 // Sweep deletes what nothing reaches and was not reached a grace period ago either (M4); see store.Sweep. Pulls and mirrors go on. A
-// grace below zero is that of the options.
+// grace below zero is that of the options. A shared store is only looked at: without dryRun the error is store.ErrShared.
 func (c *Cache) Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error) {
+	if c.store.Shared() && !dryRun {
+		return store.SweepReport{}, store.ErrShared // and not a sweep that failed
+	}
 	if grace < 0 {
 		grace = c.sweepGrace
 	}

@@ -60,10 +60,10 @@ func (c *Cache) loadTag(ctx context.Context, key tagKey) (*tagState, error) {
 	if ok && c.fresh(st) {
 		return st, nil
 	}
-	rec, err := c.readTag(ctx, key)
 	if ok {
-		return c.renew(key, st, rec, err)
+		return c.reread(ctx, key, st)
 	}
+	rec, err := c.readTag(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,14 @@ func (c *Cache) readTag(ctx context.Context, key tagKey) (store.TagRecord, error
 	_, desc, err := c.store.ReadManifest(ctx, key.repo, rec.Digest) // written by another registry
 	rec.MediaType, rec.Size = desc.MediaType, desc.Size
 	return rec, err
+}
+
+// reread reads a record that memory knows: what it says is good enough for who would wait long for the storage.
+func (c *Cache) reread(ctx context.Context, key tagKey, st *tagState) (*tagState, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout)
+	defer cancel()
+	rec, err := c.readTag(ctx, key)
+	return c.renew(key, st, rec, err)
 }
 
 // renew brings a record in memory up to what another replica wrote: the newer check wins. Where the storage cannot be reached, what is
@@ -119,6 +127,9 @@ func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.Tag
 	l := c.tagLock(key)
 	l.Lock()
 	defer l.Unlock()
+	if st, ok := c.tags.Peek(key); ok && c.store.Shared() {
+		st.read.Store(0) // another replica may have written it just now
+	}
 	st, err := c.loadTag(ctx, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -114,6 +114,7 @@ const (
 	codeGone   = "GONE"    // ErrGone
 	codeAbsent = "ABSENT"  // store.ErrNotFound
 	codeBusy   = "BUSY"    // store.ErrSweeping
+	codeShared = "SHARED"  // store.ErrShared
 )
 
 // failure carries an error so that the client can say what to do about it.
@@ -143,6 +144,8 @@ func newFailure(err error) *failure {
 		f.Code = codeAbsent
 	case errors.Is(err, store.ErrSweeping):
 		f.Code = codeBusy
+	case errors.Is(err, store.ErrShared):
+		f.Code = codeShared
 	}
 	return f
 }
@@ -163,6 +166,8 @@ func (f *failure) err() error {
 		return &described{message: f.Message, cause: store.ErrNotFound}
 	case codeBusy:
 		return &described{message: f.Message, cause: store.ErrSweeping}
+	case codeShared:
+		return &described{message: f.Message, cause: store.ErrShared}
 	default:
 		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: err}
 	}

@@ -121,7 +121,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request, job func(context.Co
 // follow runs one job for as long as its client is there, and writes how it goes. Its error says that the client is not.
 func (s *server) follow(out *stream, r *http.Request, job func(context.Context, func(cache.Progress)) event) error {
 	var working sync.WaitGroup
-	defer working.Wait() // the folder is given back only when nothing writes any more (P4)
+	defer working.Wait() // where the server ends before this, the cache's Close waits for the work (P4)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var latest gauge

@@ -40,6 +40,15 @@ func (s *Store) foreignTag(ctx context.Context, repo imageref.Repository, tag st
 	return rec, err
 }
 
+// keeperNames says whether kube-image-keeper's link of a tag is there. Without a tombstone it would be a tag again.
+func (s *Store) keeperNames(ctx context.Context, repo imageref.Repository, tag string) (bool, error) {
+	root, ok := keeperPath(repo)
+	if !ok {
+		return false, nil
+	}
+	return s.exists(ctx, tagLink(root, tag))
+}
+
 // foreignLink reads what another registry wrote of a link.
 func (s *Store) foreignLink(ctx context.Context, key linkKey, link string) (linkRecord, error) {
 	rec, err := s.readForeignLink(ctx, link, key.digest)

@@ -22,8 +22,9 @@ import (
 const (
 	filesystemDriver = "filesystem"
 	s3Driver         = "s3aws"
+	inmemoryDriver   = "inmemory"
 
-	localLinkTTL  = time.Minute     // one process owns the folder: only a hand can change a link behind its back
+	localLinkTTL  = time.Minute     // one process owns the store: only a hand can change a link behind its back
 	sharedLinkTTL = 5 * time.Second // other replicas write too
 )
 
@@ -70,7 +71,11 @@ func openBackend(ctx context.Context, o Options) (backend, error) {
 	if err != nil {
 		return backend{}, fmt.Errorf("%w: creating the %s driver: %w", ErrSettings, o.Driver, err)
 	}
-	return backend{driver, newObjects(driver, o.Log), filepath.Join(o.Data, "spool"), sharedLinkTTL}, nil
+	ttl := sharedLinkTTL
+	if o.Exclusive {
+		ttl = localLinkTTL
+	}
+	return backend{driver, newObjects(driver, o.Log), filepath.Join(o.Data, "spool"), ttl}, nil
 }
 
 // openDisk puts the spool inside the driver's root, wherever the data folder is: a rename must not leave the file system.

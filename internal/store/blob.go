@@ -38,7 +38,7 @@ func (s *Store) open(ctx context.Context, dgst digest.Digest) (*Blob, error) {
 	if _, err := imageref.ParseDigest(dgst.String()); err != nil {
 		return nil, err
 	}
-	if s.shared {
+	if s.remote {
 		return s.openObject(ctx, dgst)
 	}
 	reader, err := s.driver.Reader(ctx, blobPath(dgst), 0)
@@ -68,7 +68,7 @@ func fileBlob(reader io.ReadCloser) (*Blob, error) {
 // OpenBlobAt is OpenBlob for who reads from offset on, at once. Where size is known that is a single request to object storage: that an
 // object there is shorter, which only a hand can have done, shows in its end, io.ErrUnexpectedEOF, and it is removed then.
 func (s *Store) OpenBlobAt(ctx context.Context, dgst digest.Digest, size, offset int64) (*Blob, error) {
-	if !s.shared || size < 0 || offset >= size {
+	if !s.remote || size < 0 || offset >= size {
 		return s.openAndSeek(ctx, dgst, size, offset)
 	}
 	if _, err := imageref.ParseDigest(dgst.String()); err != nil {

@@ -8,8 +8,15 @@ import (
 	"slices"
 )
 
-// deletions bounds what is deleted while writers wait.
+// deletions bounds what is deleted while writers wait. On object storage, where each takes requests, it is one.
 const deletions = 16
+
+func (p *pass) deletions() int {
+	if p.store.remote {
+		return 1
+	}
+	return deletions
+}
 
 func (s *Swept) count(it item) {
 	switch it.kind {
@@ -42,7 +49,7 @@ func (p *pass) clean(ctx context.Context, m *mark) (left []item, done bool, err 
 	if due, err = p.buryTags(ctx, m, due); err != nil {
 		return nil, false, err
 	}
-	for batch := range slices.Chunk(due, deletions) {
+	for batch := range slices.Chunk(due, p.deletions()) {
 		kept, holds, err := p.deleteItems(ctx, m, batch)
 		if err != nil || !holds {
 			return nil, false, err
@@ -87,6 +94,9 @@ func (p *pass) removeRecord(ctx context.Context, m *mark, it item) error {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if named, err := p.store.keeperNames(ctx, m.repo, it.tag); named || err != nil {
 		return err
 	}
 	if err := p.store.remove(ctx, path.Dir(it.path)); err != nil {
@@ -164,41 +174,67 @@ func (s *Store) remove(ctx context.Context, path string) error {
 // tidy removes what deletions leave of a repository: distribution's links that say that a tag once named a manifest, and the folders of
 // one in which nothing is left. It does nothing where somebody writes there.
 func (p *pass) tidy(ctx context.Context, m *mark, empty bool) error {
+	if !empty {
+		return p.unindex(ctx, m)
+	}
 	p.store.gate.Lock()
 	defer p.store.gate.Unlock()
 	if !p.store.gate.holds(m.repo) {
 		return nil
 	}
-	if !empty {
-		return p.unindex(ctx, m)
-	}
-	return p.store.removeRepository(ctx, m.root)
+	return p.store.removeRepository(ctx, m.root) // there is little to look at: it is empty
 }
 
-// unindex removes what says of a tag that it once named a manifest that is not here any more.
+// unindex removes what says of a tag that it once named a manifest that is not here any more. Nobody waits while that is looked for.
 func (p *pass) unindex(ctx context.Context, m *mark) error {
-	tags, err := p.store.folders(ctx, path.Join(m.root, "_manifests/tags"))
+	stale, err := p.stale(ctx, m)
 	if err != nil {
 		return err
+	}
+	for batch := range slices.Chunk(stale, p.deletions()) {
+		if holds, err := p.removeAll(ctx, m, batch); err != nil || !holds {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll removes a few folders, unless the mark does not hold any more.
+func (p *pass) removeAll(ctx context.Context, m *mark, folders []string) (holds bool, err error) {
+	p.store.gate.Lock()
+	defer p.store.gate.Unlock()
+	if !p.store.gate.holds(m.repo) {
+		return false, nil
+	}
+	for _, folder := range folders {
+		if err := p.store.remove(ctx, folder); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// stale lists what unindex removes.
+func (p *pass) stale(ctx context.Context, m *mark) (stale []string, err error) {
+	tags, err := p.store.folders(ctx, path.Join(m.root, "_manifests/tags"))
+	if err != nil {
+		return nil, err
 	}
 	for _, tag := range tags {
 		for _, algorithm := range algorithms {
 			folder := path.Join(m.root, "_manifests/tags", tag, "index", algorithm.String())
 			once, err := p.store.digests(ctx, folder, algorithm)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, dgst := range once {
 				if !m.manifests[dgst] {
-					err = errors.Join(err, p.store.remove(ctx, path.Join(folder, dgst.Encoded())))
+					stale = append(stale, path.Join(folder, dgst.Encoded()))
 				}
-			}
-			if err != nil {
-				return err
 			}
 		}
 	}
-	return nil
+	return stale, nil
 }
 
 // removeRepository removes the empty folders of a repository, and those above it that are empty then.

@@ -48,7 +48,7 @@ func (p *pass) blobsIn(ctx context.Context, folder string, algorithm digest.Algo
 			p.wait(ctx, dgst)
 		}
 	}
-	for batch := range slices.Chunk(due, deletions) {
+	for batch := range slices.Chunk(due, p.deletions()) {
 		if err := p.deleteBlobs(ctx, batch); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (p *pass) deleteBlobs(ctx context.Context, batch []digest.Digest) error {
 	}
 	defer p.store.gate.Unlock()
 	for _, dgst := range batch {
-		if p.reached.has(blobPath(dgst)) || p.store.gate.wasLinked(dgst) {
+		if p.reached.has(blobPath(dgst)) || p.store.gate.wasLinked(dgst) || p.store.gate.isPinned(dgst) {
 			p.report.Postponed++
 			p.wait(ctx, dgst)
 			continue

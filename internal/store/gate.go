@@ -8,8 +8,8 @@ import (
 )
 
 // gate keeps a sweep and the writers of links, manifests and records apart. A writer passes while it writes one of them; the sweep
-// closes it for a few deletions at a time, and knows then whether what it has read of a repository still holds. So nobody waits
-// for a sweep longer than for those few. The zero value is ready.
+// closes it for a few deletions at a time (on object storage one), and knows then whether what it has read of a repository still holds. So
+// nobody waits for a sweep longer than for those few, or for the folders of one empty repository. The zero value is ready.
 type gate struct {
 	sync.RWMutex
 
@@ -17,6 +17,7 @@ type gate struct {
 	watched bool
 	changed map[imageref.Repository]struct{} // written to since the sweep has looked
 	linked  map[digest.Digest]struct{}       // linked somewhere since the sweep began
+	pinned  map[digest.Digest]int            // by how many that are about to link them
 }
 
 // pass is for writing what may make something reachable in repo: a manifest, a tag record, a document.
@@ -80,6 +81,33 @@ func (g *gate) wasLinked(dgst digest.Digest) bool {
 	defer g.mu.Unlock()
 	_, linked := g.linked[dgst]
 	return linked
+}
+
+// Pin keeps a blob from being swept, be it stored or not, until unpin is called: for who links it much later than it looks or writes.
+func (s *Store) Pin(dgst digest.Digest) (unpin func()) {
+	g := &s.gate
+	g.RLock() // no deletion that did not see the pin is under way when this returns
+	defer g.RUnlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pinned == nil {
+		g.pinned = map[digest.Digest]int{}
+	}
+	g.pinned[dgst]++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.pinned[dgst]--; g.pinned[dgst] == 0 {
+			delete(g.pinned, dgst)
+		}
+	}
+}
+
+// isPinned says whether somebody is about to link a blob. The gate is closed.
+func (g *gate) isPinned(dgst digest.Digest) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pinned[dgst] > 0
 }
 
 // stale returns the repositories that were written to since the sweep has looked at them.

@@ -205,7 +205,7 @@ func interleave(t *testing.T, preemptions, stride int, make func(*testing.T) sce
 func steppedStore(t *testing.T) *Store {
 	t.Helper()
 	driver := stepped{inmemory.New()}
-	s, err := newStore(backend{driver, newObjects(driver, logr.Discard()), t.TempDir(), sharedLinkTTL}, Options{})
+	s, err := newStore(backend{driver, newObjects(driver, logr.Discard()), t.TempDir(), sharedLinkTTL}, Options{Exclusive: true})
 	if err != nil {
 		t.Fatal(err)
 	}

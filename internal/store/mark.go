@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/larder-dev/larder/internal/imageref"
@@ -39,7 +41,7 @@ type mark struct {
 	manifests map[digest.Digest]bool     // linked here; true: reached
 	named     map[digest.Digest]struct{} // what is reached here: manifests, and all that they name
 	referrers map[digest.Digest][]digest.Digest
-	blind     bool // a manifest that is reached cannot be read: nobody knows what it names
+	blind     bool // a manifest that is reached, or a tag, cannot be read: nobody knows what it names
 	dead      []item
 	links     []digest.Digest // all that is linked here
 }
@@ -125,6 +127,11 @@ func (m *mark) tags(ctx context.Context) ([]digest.Digest, error) {
 	for _, tag := range tags {
 		rec, err := m.store.readTag(ctx, m.repo, tag)
 		if errors.Is(err, ErrNotFound) {
+			kept, err := m.unreadable(ctx, tag)
+			if err != nil {
+				return nil, err
+			}
+			roots = append(roots, kept...)
 			continue
 		}
 		if err != nil {
@@ -138,6 +145,20 @@ func (m *mark) tags(ctx context.Context) ([]digest.Digest, error) {
 		roots = append(roots, rec.Reaches()...)
 	}
 	return roots, nil
+}
+
+// unreadable returns all that is linked here where a tag has a record that cannot be read: nobody knows what it keeps.
+func (m *mark) unreadable(ctx context.Context, tag string) ([]digest.Digest, error) {
+	paths, err := pathsOfTag(m.repo, tag)
+	if err != nil {
+		return nil, err
+	}
+	there, err := m.store.exists(ctx, paths.record)
+	if err != nil || !there {
+		return nil, err
+	}
+	m.blind = true
+	return slices.Collect(maps.Keys(m.manifests)), nil
 }
 
 // Reaches lists the revisions that a tag keeps from being swept: also those of its history.

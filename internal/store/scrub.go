@@ -97,8 +97,12 @@ func (s *Store) scrubPart(ctx context.Context, part int, within time.Duration) (
 	limit := rate.NewLimiter(rate.Limit(speed), scrubBuffer)
 	for _, dgst := range blobs {
 		n, bad, err := s.scrubBlob(ctx, dgst, limit)
-		if err != nil {
-			return report, err
+		if ctx.Err() != nil {
+			return report, ctx.Err()
+		}
+		if err != nil { // the next round looks at it again; the others must not wait for it
+			s.log.Error(err, "a blob could not be scrubbed", "digest", dgst)
+			continue
 		}
 		report.Blobs++
 		report.Bytes += n

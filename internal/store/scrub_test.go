@@ -2,9 +2,13 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"os"
 	"testing"
 	"time"
 
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 )
@@ -46,6 +50,31 @@ func TestScrub_B5_FindsAFlippedBit(t *testing.T) {
 			t.Errorf("the second time: %d blobs, bad %v", blobs, bad)
 		}
 	})
+}
+
+// unreadable is a driver that cannot read one file.
+type unreadable struct {
+	storagedriver.StorageDriver
+	path string
+}
+
+func (u unreadable) Reader(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
+	if path == u.path {
+		return nil, os.ErrPermission
+	}
+	return u.StorageDriver.Reader(ctx, path, offset)
+}
+
+func TestScrub_B5_GoesOnBeyondWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	s, _ := openStore(t, Options{})
+	commit(t, s, []byte("good"))
+	bad := commit(t, s, []byte("locked away"))
+	s.driver = unreadable{s.driver, blobPath(bad)}
+	now := time.Unix(1_700_000_000, 0)
+	if lost, blobs := scrubAll(t, s, &now); blobs != 1 || len(lost) != 0 {
+		t.Errorf("scrubbed %d, lost %v; want the one that can be read", blobs, lost)
+	}
 }
 
 func TestScrub_B5_GoesOnAfterARestart(t *testing.T) {

@@ -28,6 +28,9 @@ var ErrNotFound = errors.New("not in the store")
 // ErrNoRoom is returned where the disk has no room for a spool.
 var ErrNoRoom = errors.New("no room on the disk")
 
+// ErrShared is returned where something would delete from a store into which other processes may write.
+var ErrShared = errors.New("other processes may write to this object storage")
+
 // ErrReadOnly is returned by a Store that was opened to read alone, for what would write.
 var ErrReadOnly = errors.New("the store was opened to be read")
 
@@ -37,6 +40,7 @@ type Options struct {
 	Driver     string         // a name that distribution's driver factory knows; empty: filesystem
 	Parameters map[string]any // the driver's own keys
 	ReadOnly   bool           // for a command beside the owner of the folder: nothing is written, nor removed where it is damaged
+	Exclusive  bool           // no other process writes to this object storage; a folder, which is locked, needs no word
 	MaxSpool   int64          // bytes that fetches may hold in the spool at a time where the store is object storage; 0: what the disk has
 	Log        logr.Logger
 	OnDamage   func(digest.Digest) // called for each blob found truncated; may be nil
@@ -49,7 +53,8 @@ type Store struct {
 	spools   *spools
 	links    *memo[linkKey, ocispec.Descriptor]
 	tagged   *memo[string, digest.Digest] // what distribution's links say, by the path of a tag's record
-	shared   bool                         // other processes write too
+	remote   bool                         // on object storage
+	shared   bool                         // other processes may write too
 	intact   *lru.Cache[digest.Digest, fileState]
 	writing  keyed      // by path: held while a blob is put in its place or removed as damaged, and while links are written
 	gate     gate       // before writing
@@ -91,13 +96,18 @@ func newStore(b backend, o Options) (*Store, error) {
 	}
 	return &Store{
 		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
-		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL), shared: !local,
+		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL),
+		remote: !local, shared: !local && !o.Exclusive && b.driver.Name() != inmemoryDriver,
 		intact: intact, log: o.Log, onDamage: onDamage,
 	}, nil
 }
 
-// RecordTTL is how long what was read may be taken for what is stored: other replicas write to object storage too. On a disk, which has
-// one owner, it is 0: for ever.
+// Shared says whether other processes may write to the store: it is object storage that this one was not said to have for itself. Nothing
+// keeps their writes and a deletion here apart.
+func (s *Store) Shared() bool { return s.shared }
+
+// RecordTTL is how long what was read may be taken for what is stored: other replicas write to a shared store too. In one that has one
+// owner, such as a disk, it is 0: for ever.
 func (s *Store) RecordTTL() time.Duration {
 	if !s.shared {
 		return 0

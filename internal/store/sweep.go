@@ -50,8 +50,12 @@ type SweepReport struct {
 
 // Sweep deletes what nothing reaches (M4), and only what was unreachable in two marks a grace period apart: the marks of two calls, or,
 // without a grace period, two of this one. Pulls and mirrors go on meanwhile. What it found is in the store, so that another process goes on
-// where one was killed. Where the store cannot tell what is reachable, nothing is deleted and the error says why.
+// where one was killed. Where the store cannot tell what is reachable, nothing is deleted and the error says why. In a
+// shared store, where nobody knows what others write meanwhile, it only tells (DryRun); else the error is ErrShared.
 func (s *Store) Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
+	if s.shared && !o.DryRun {
+		return SweepReport{}, ErrShared
+	}
 	if !s.sweeping.TryLock() {
 		return SweepReport{}, ErrSweeping
 	}

@@ -211,6 +211,33 @@ func TestSweep_M4_WhatCannotBeReadKeepsItsLinks(t *testing.T) {
 	})
 }
 
+func TestSweep_M4_ATagThatCannotBeReadKeepsAll(t *testing.T) {
+	t.Parallel()
+	forEachDriver(t, func(t *testing.T, s *Store) {
+		img := putImage(t, s, nginx, nil, "config", "layer")
+		paths, err := pathsOfTag(nginx, "1")
+		wantNone(t, err)
+		wantNone(t, s.driver.PutContent(t.Context(), paths.record, []byte("{")))
+		sweepNow(t, s, SweepOptions{})
+		wantImage(t, s, nginx, img, true)
+	})
+}
+
+func TestSweep_M4_ATagThatWasRemovedDoesNotComeBackFromKubeImageKeeper(t *testing.T) {
+	t.Parallel()
+	forEachDriver(t, func(t *testing.T, s *Store) {
+		repo := imageref.Repository{Host: "reg.example:5000", Path: "team/app"}
+		img := putImage(t, s, repo, nil, "config", "layer")
+		root, _ := keeperPath(repo)
+		wantNone(t, s.driver.PutContent(t.Context(), tagLink(root, "1"), []byte(img.desc.Digest)))
+		putTag(t, s, repo, "1", TagRecord{Digest: img.desc.Digest, Untagged: true})
+		sweepNow(t, s, SweepOptions{})
+		if rec, err := s.Tag(t.Context(), repo, "1"); err != nil || !rec.Untagged {
+			t.Errorf("got %+v, %v; want that the tag stays removed", rec, err)
+		}
+	})
+}
+
 func TestSweep_DryRunDeletesNothing(t *testing.T) {
 	t.Parallel()
 	forEachDriver(t, func(t *testing.T, s *Store) {

@@ -117,7 +117,7 @@ func (s *Store) linkTag(ctx context.Context, paths tagPaths, rec TagRecord) erro
 		return s.unlinkTag(ctx, paths)
 	}
 	// A request to object storage saved; on a disk they are looked at: a hand may have removed them.
-	if known, _, ok := s.tagged.get(paths.record); ok && known == rec.Digest && s.shared {
+	if known, _, ok := s.tagged.get(paths.record); ok && known == rec.Digest && s.remote {
 		return nil
 	}
 	if err := s.writeTagLinks(ctx, paths, rec.Digest); err != nil {

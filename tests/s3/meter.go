@@ -17,6 +17,7 @@ type Meter struct {
 	Endpoint string
 
 	cut    atomic.Bool
+	held   atomic.Bool
 	mu     sync.Mutex
 	counts map[string]int
 	more   chan struct{} // closed, and made anew, with each request
@@ -37,6 +38,10 @@ func (s *Server) NewMeter(t testing.TB) *Meter {
 		if m.cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
+		if m.held.Load() {
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		}
 		pass.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -46,6 +51,9 @@ func (s *Server) NewMeter(t testing.TB) *Meter {
 
 // Cut has every request fail from now on, as a network does that is partitioned.
 func (m *Meter) Cut() { m.cut.Store(true) }
+
+// Hold has every request wait from now on, for as long as its client does.
+func (m *Meter) Hold() { m.held.Store(true) }
 
 // kindOf names a request as S3's price lists do.
 func kindOf(r *http.Request) string {

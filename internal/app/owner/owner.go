@@ -57,7 +57,8 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 		return err
 	}
 	kept, err := store.Open(ctx, store.Options{
-		Data: o.Data, Driver: o.Storage.Driver, Parameters: o.Storage.Parameters, MaxSpool: o.Storage.MaxSpool, Log: o.Log.WithName("store"),
+		Data: o.Data, Driver: o.Storage.Driver, Parameters: o.Storage.Parameters, MaxSpool: o.Storage.MaxSpool,
+		Exclusive: o.Storage.Exclusive, Log: o.Log.WithName("store"),
 		OnDamage: func(digest.Digest) { o.Metrics.DamagedBlobs.Inc() },
 	})
 	if err != nil {

@@ -20,15 +20,19 @@ const (
 	scrubFirst = time.Minute
 )
 
-// routine is what the cache does although nobody asks for it.
+// routine is what the cache does although nobody asks for it. What deletes knows of this process's writers alone, and so leaves a shared
+// store as it is.
 func (s *Server) routine() []func(context.Context) {
-	return []func(context.Context){
+	routine := []func(context.Context){
 		func(ctx context.Context) { every(ctx, checkEvery, s.owner.Cache.CheckPeriodic) },
 		func(ctx context.Context) { every(ctx, expireEvery, s.expire) },
-		s.sweep,
-		s.scrub,
-		s.evict,
 	}
+	if s.owner.Cache.Shared() {
+		s.o.Log.Info("nothing is swept, evicted or scrubbed: other processes may write to this object storage; " +
+			"where none does, write objectStorage.exclusive: true")
+		return routine
+	}
+	return append(routine, s.sweep, s.scrub, s.evict)
 }
 
 // sweep sweeps at each interval, and as soon as what was found unreachable may be deleted.

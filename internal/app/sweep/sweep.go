@@ -36,8 +36,11 @@ func Run(ctx context.Context, o Options, log logr.Logger) error {
 	}
 	report, err := on.Sweep(ctx, o.Grace, o.DryRun)
 	err = errors.Join(err, release())
-	if errors.Is(err, store.ErrSweeping) {
+	switch {
+	case errors.Is(err, store.ErrSweeping):
 		err = fmt.Errorf("%w: try again when it has ended", err)
+	case errors.Is(err, store.ErrShared):
+		err = fmt.Errorf("%w: write objectStorage: {exclusive: true} into the configuration where none does, or look with --dry-run", err)
 	}
 	if err != nil {
 		return interrupted(ctx, err)

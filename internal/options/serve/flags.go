@@ -42,6 +42,7 @@ type Storage struct {
 	Driver     string         // one of distribution's; empty: filesystem, in the data folder
 	Parameters map[string]any // the driver's own keys
 	Redirect   bool           // clients get stored blobs from object storage by themselves
+	Exclusive  bool           // no other process writes to this object storage
 	MaxSpool   int64          // bytes of the transfers that are under way, with object storage
 }
 

@@ -136,9 +136,9 @@ func TestFlags_Options(t *testing.T) {
 			},
 		},
 		"Object storage that clients are sent to": {
-			[]string{"--config", configFile(t, "storage: {gcs: {bucket: b}}\nobjectStorage: {redirect: true, maxSpool: 500M}")},
+			[]string{"--config", configFile(t, "storage: {gcs: {bucket: b}}\nobjectStorage: {redirect: true, maxSpool: 500M, exclusive: true}")},
 			func(o *serve.Options) {
-				o.Storage = serve.Storage{Driver: "gcs", Parameters: map[string]any{"bucket": "b"}, Redirect: true, MaxSpool: 500_000_000}
+				o.Storage = serve.Storage{Driver: "gcs", Parameters: map[string]any{"bucket": "b"}, Redirect: true, MaxSpool: 500_000_000, Exclusive: true}
 			},
 		},
 		"A driver without keys": {[]string{"--config", configFile(t, "storage: {filesystem: }")}, func(o *serve.Options) {
@@ -187,6 +187,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"A misspelt driver key":    {"storage:\n  filesystem:\n    rootDirectory: x", ":3: storage.filesystem.rootDirectory: unknown key: write one of maxthreads, rootdirectory"},
 		"A misspelt S3 key":        {"storage: {s3: {bucket: b, region: r, rootdir: x}}", ":1: storage.s3.rootdir: unknown key: write one of accelerate, accesskey, "},
 		"A spool without a size":   {"storage: {gcs: {bucket: b}}\nobjectStorage: {maxSpool: big}", ":2: objectStorage.maxSpool: \"big\": write a size above 0, such as 10Gi"},
+		"Exclusive in words":       {"storage: {gcs: {bucket: b}}\nobjectStorage: {exclusive: mine}", ":2: objectStorage.exclusive: "},
 		"Object storage on a disk": {"objectStorage: {redirect: true}", ":1: objectStorage: images are kept in a folder"},
 		"A key for no keys":        {"storage: {inmemory: {size: 1}}", ":1: storage.inmemory.size: unknown key: this driver has none"},
 		"A misspelt Azure key":     {"storage: {azure: {accountname: a, container: c, credentials: {clientId: x}}}", ":1: storage.azure.credentials.clientId: unknown key: write one of clientid, secret, tenantid, type"},

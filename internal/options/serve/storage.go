@@ -20,8 +20,9 @@ var drivers = []string{filesystemDriver, "s3", "gcs", "azure", "inmemory"}
 
 // objectStorage is how a store is worked with that is not a folder.
 type objectStorage struct {
-	Redirect bool   `json:"redirect"`
-	MaxSpool string `json:"maxSpool"`
+	Redirect  bool   `json:"redirect"`
+	MaxSpool  string `json:"maxSpool"`
+	Exclusive bool   `json:"exclusive"`
 }
 
 const defaultMaxSpool = 10 << 30
@@ -29,7 +30,7 @@ const defaultMaxSpool = 10 << 30
 func (r *reader) storage(entries map[string]map[string]any, objects objectStorage) Storage {
 	s := r.driver(entries)
 	if s.Driver != "" && s.Driver != filesystemDriver {
-		s.Redirect, s.MaxSpool = objects.Redirect, r.maxSpool(objects.MaxSpool)
+		s.Redirect, s.MaxSpool, s.Exclusive = objects.Redirect, r.maxSpool(objects.MaxSpool), objects.Exclusive
 	} else if (objects != objectStorage{}) {
 		r.Report("objectStorage", "images are kept in a folder: remove it, or name s3, gcs or azure under storage")
 	}
