@@ -26,6 +26,8 @@ func TestRefused(t *testing.T) {
 		"A claim beside an object store":          {"registry.persistence.s3.bucket=b,registry.persistence.existingClaim=c", "existingClaim has no use with s3"},
 		"A claim without persistence":             {"registry.persistence.enabled=false,registry.persistence.existingClaim=c", "existingClaim is not used with registry.persistence.enabled=false"},
 		"A redirect to a volume":                  {"registry.persistence.redirect=true", "a volume has no addresses of its own"},
+		"A sweep without a pause":                 {"config.sweep.interval=0s", "interval"},
+		"An expiry at once":                       {"config.expiryDelay=0h0s", "expiryDelay"},
 		"A limit of words":                        {"config.store.maxSize=large", "maxSize"},
 		"Credentials of no object store":          {"registry.persistence.existingSecret=s", "registry.persistence.existingSecret is for object storage"},
 		"Credentials whose keys are not said":     {"registry.persistence.s3.bucket=b,registry.persistence.existingSecret=s", "existingSecretKeys says which environment variable has which key"},

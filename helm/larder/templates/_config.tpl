@@ -8,8 +8,11 @@
 {{- $_ := set $config "sweep" .Values.config.sweep }}
 {{- $_ := set $config "scrub" .Values.config.scrub }}
 {{- if .Values.config.store.maxSize }}{{ $_ := set $config "store" .Values.config.store }}{{ end }}
+{{- if not (or .Values.config.store.maxSize .Values.registry.persistence.enabled (include "larder.objectStorage" .)) }}
+{{- $_ := set $config "store" (mergeOverwrite (deepCopy .Values.config.store) (dict "maxSize" .Values.registry.persistence.spoolSize)) }}
+{{- end }}
 {{- with include "larder.objectStorage" . }}
-{{- if $.Values.registry.persistence.redirect }}{{ $_ := set $config "objectStorage" (dict "redirect" true) }}{{ end }}
+{{- $_ := set $config "objectStorage" (dict "redirect" $.Values.registry.persistence.redirect "maxSpool" $.Values.registry.persistence.spoolSize "exclusive" (eq (int $.Values.registry.replicas) 1)) }}
 {{- $driver := deepCopy (get $.Values.registry.persistence .) }}
 {{- if and (eq . "gcs") $.Values.registry.persistence.existingSecret }}{{ $_ := set $driver "keyfile" "/var/run/larder/storage/key.json" }}{{ end }}
 {{- $_ := set $config "storage" (dict . $driver) }}

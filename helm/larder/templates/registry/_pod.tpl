@@ -59,7 +59,7 @@ spec:
     secret: {secretName: {{ include "larder.tokenSecret" . }}, defaultMode: 0440}
   {{- if or $driver (not $storage.enabled) }}
   - name: data
-    emptyDir: {sizeLimit: {{ $storage.spoolSize }}}
+    emptyDir: {} # the kubelet would end the pod at a limit; the registry has one of its own
   {{- else if $storage.existingClaim }}
   - name: data
     persistentVolumeClaim: {claimName: {{ $storage.existingClaim }}}
