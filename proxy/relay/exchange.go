@@ -69,7 +69,7 @@ func (x *exchanger) exchange(ctx context.Context, c *conn, req *http.Request) (*
 	err := req.Write(c.TCPConn)
 	var resp *http.Response
 	for err == nil && (resp == nil || resp.StatusCode < http.StatusOK) { // what informs is no answer yet
-		resp, err = http.ReadResponse(c.in, req) //nolint:bodyclose // the caller's, or of an answer without one
+		resp, err = http.ReadResponse(c.in, req)
 	}
 	if err != nil {
 		release()
