@@ -6,6 +6,8 @@ import (
 )
 
 // CachedImageSpec names an image, and for how long it is kept.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.pinnedDigest) || !self.sourceImage.contains('@')",fieldPath=".pinnedDigest",message="sourceImage has a digest already: pin an image that is named by tag alone, or leave pinnedDigest out"
 type CachedImageSpec struct {
 	// The image, as a pod's image field has it: by tag, by digest, or both; without either, the tag is latest.
 	// It cannot be changed; for another image create another object.
@@ -21,6 +23,14 @@ type CachedImageSpec struct {
 	//
 	// +optional
 	Retain bool `json:"retain,omitempty"`
+
+	// The revision that the tag serves until this is removed, whatever its origin says. Checks go on, and the status shows what the
+	// origin has. A digest that is neither stored nor at the origin changes nothing, and the condition PinUnavailable says so.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=135
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$')",message="write a digest such as sha256:<64 hex digits>"
+	PinnedDigest string `json:"pinnedDigest,omitempty"`
 
 	// When the image is removed. Set by Larder when no pod uses the image any more, and cleared when one does again.
 	//
@@ -77,6 +87,14 @@ type CachedImageStatus struct {
 	// +optional
 	UpToDate *bool `json:"upToDate,omitempty"`
 
+	// What the tag was, newest first: the first entry is what it is served with now. A revision that became current again has an entry
+	// for each time. How many are kept is the Repository's historyLimit.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=200
+	History []Revision `json:"history,omitempty"`
+
 	// How much room the image's manifests and blobs take, rounded up: 152Mi. Images may share blobs.
 	//
 	// +optional
@@ -123,6 +141,49 @@ type CachedImageStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RevisionCause says why a revision of a tag became current.
+//
+// +kubebuilder:validation:Enum=Pull;Check;Pin;Unpin;Import
+type RevisionCause string
+
+// The causes of revisions.
+const (
+	RevisionPulled   RevisionCause = "Pull"   // the tag was not known, and somebody pulled or mirrored it
+	RevisionChecked  RevisionCause = "Check"  // the origin said another digest at a check
+	RevisionPinned   RevisionCause = "Pin"    // somebody pinned the tag to it
+	RevisionUnpinned RevisionCause = "Unpin"  // a pin was removed, and this is what the origin has
+	RevisionImported RevisionCause = "Import" // it came with larder import
+)
+
+// Revision is a digest that a tag was served with for some time.
+type Revision struct {
+	// The digest of its manifest.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=135
+	Digest string `json:"digest"`
+
+	// When it became current.
+	//
+	// +required
+	FirstSeen metav1.Time `json:"firstSeen"`
+
+	// When it was last confirmed to be current.
+	//
+	// +required
+	LastSeen metav1.Time `json:"lastSeen"`
+
+	// When every blob of its wanted platforms was stored; unset while it is not.
+	//
+	// +optional
+	CompleteAt *metav1.Time `json:"completeAt,omitempty"`
+
+	// Why it became current: Pull, Check, Pin, Unpin or Import.
+	//
+	// +optional
+	Cause RevisionCause `json:"cause,omitempty"`
 }
 
 // UsedBy tells which pods use an image.

@@ -38,7 +38,7 @@ type RepositorySpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=256
-	// +kubebuilder:validation:items:XValidation:rule="size(self) > 0",message="empty: write a regular expression in RE2 syntax, such as ':15$' or 'latest', or leave updateFilters out to check every tag"
+	// +kubebuilder:validation:items:XValidation:rule="size(self) > 0",message="empty: write a regular expression in RE2 syntax, such as ':15$' or 'latest', or leave the list out"
 	// +kubebuilder:validation:items:XValidation:rule="'docker.io/library/postgres:15'.matches(self) in [true, false]",message="write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
 	UpdateFilters []string `json:"updateFilters,omitempty"`
 
@@ -82,7 +82,78 @@ type RepositorySpec struct {
 	// +optional
 	// +kubebuilder:default=Granted
 	Access Access `json:"access,omitempty"`
+
+	// How long the origin's yes to a pod's credential holds: 720h. Then it is asked again, and until it answers yes the image is
+	// refused. Unset: for ever, which is what keeps a cluster running when a pull secret was revoked or the origin is gone.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^([0-9]{1,6}([.][0-9]{1,3})?(ms|s|m|h))+$') || duration(self) > duration('0s')",message="write a duration above 0s, or leave grantTTL out to keep what an origin allowed"
+	GrantTTL Duration `json:"grantTTL,omitempty"`
+
+	// How many revisions of each tag are kept, so that it can go back to one without its origin: 5 where unset. A revision that a pod
+	// or a kept revision of a workload uses, or that a tag is pinned to, is kept beyond that.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	HistoryLimit *int32 `json:"historyLimit,omitempty"`
+
+	// Which tags never move once they are cached, whatever their origin says: regular expressions as in updateFilters, of which one
+	// match is enough. Where the origin has another digest at a check, the cached one is served on, and the condition Moved of the
+	// CachedImage says so.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule="size(self) > 0",message="empty: write a regular expression in RE2 syntax, such as ':15$' or 'latest', or leave the list out"
+	// +kubebuilder:validation:items:XValidation:rule="'docker.io/library/postgres:15'.matches(self) in [true, false]",message="write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
+	ImmutableTags []string `json:"immutableTags,omitempty"`
+
+	// The repository that the images really come from: registry.corp/hardened/nginx for what pods call docker.io/library/nginx. Unset:
+	// the one in name. What is cached already is checked there from then on.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*|(([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?([.][a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*|[[][a-fA-F0-9]*:[a-fA-F0-9:]*[]])(:[0-9]+)?|[a-z0-9]+((__?|-+)[a-z0-9]+)*)(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+)$')",message="write a repository in lower case, without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/]*:[0-9]+/') || self.matches('^[^/]*:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})/')",message="write a port from 1 to 65535"
+	Origin string `json:"origin,omitempty"`
+
+	// Repositories that are asked, in this order, where origin (or, unset, the one in name) does not answer or does not have the
+	// image.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*|(([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?([.][a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*|[[][a-fA-F0-9]*:[a-fA-F0-9:]*[]])(:[0-9]+)?|[a-z0-9]+((__?|-+)[a-z0-9]+)*)(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+)$')",message="write a repository in lower case, without tag or digest, such as docker.io/library/postgres or reg.example:5000/team/app"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[^/]*:[0-9]+/') || self.matches('^[^/]*:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})/')",message="write a port from 1 to 65535"
+	FallbackOrigins []string `json:"fallbackOrigins,omitempty"`
+
+	// Whether the webhook writes the digest of a tag behind it (name:tag@digest), so that all pods of one revision of a workload run the
+	// same image, however often the tag moves meanwhile.
+	//
+	// +optional
+	ResolveDigests bool `json:"resolveDigests,omitempty"`
+
+	// What happens to the workloads that use an image of the repository when its tag moved and the new revision is stored whole: None,
+	// which is also where unset; or Restart, which rolls them as kubectl rollout restart does. A workload's annotation
+	// larder.dev/on-update goes first.
+	//
+	// +optional
+	OnUpdate OnUpdate `json:"onUpdate,omitempty"`
 }
+
+// OnUpdate says what happens to workloads when an image that they run was superseded. Empty means OnUpdateNone.
+//
+// +kubebuilder:validation:Enum=None;Restart
+type OnUpdate string
+
+// What happens to workloads when an image that they run was superseded.
+const (
+	OnUpdateNone    OnUpdate = "None"
+	OnUpdateRestart OnUpdate = "Restart"
+)
 
 // UpdateMode says what makes Larder check a tag. Empty means UpdateOnPull.
 //
@@ -135,6 +206,11 @@ type RepositoryStatus struct {
 	// +optional
 	Images *int32 `json:"images,omitempty"`
 
+	// Who may pull the repository's images from the cache, by what the origin said.
+	//
+	// +optional
+	Access *AccessStatus `json:"access,omitempty"`
+
 	// When an image of the repository was last brought in from the origin.
 	//
 	// +optional
@@ -151,6 +227,44 @@ type RepositoryStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// AccessStatus tells to whom a repository's images are served. It names no credential.
+type AccessStatus struct {
+	// Whether every pod may pull: the origin serves it to strangers, to a pull secret of Larder's own namespace or to the cloud's
+	// identity, or spec.access is Shared.
+	//
+	// +required
+	Public bool `json:"public"`
+
+	// To how many credentials of pods the origin said yes.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Grants int32 `json:"grants"`
+
+	// The namespaces whose pods brought those credentials, at most 50 of them, in the order of their names.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=50
+	Namespaces []NamespaceGrants `json:"namespaces,omitempty"`
+}
+
+// NamespaceGrants counts the grants of one namespace.
+type NamespaceGrants struct {
+	// The namespace.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// How many credentials of its pods the origin said yes to.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Grants int32 `json:"grants"`
 }
 
 // Repository says how the tags of one repository are kept fresh, and to whom its images are served. A repository without one is

@@ -74,6 +74,11 @@ func TestSchema_AgreesWithValidate(t *testing.T) {
 		"spec.updateFilters":   {*repository["updateFilters"].Items, filterHint, ".matches(self)", maxFilterLength},
 		"spec.platforms":       {*repository["platforms"].Items, platformHint, "'^" + platformPattern + "$'", maxPlatformLength},
 		"spec.pullSecretNames": {*repository["pullSecretNames"].Items, secretHint, ".matches(", 253},
+		"spec.grantTTL":        {repository["grantTTL"], ttlHint, "'" + durationPattern + "'", maxDurationLength},
+		"spec.immutableTags":   {*repository["immutableTags"].Items, filterHint, ".matches(self)", maxFilterLength},
+		"spec.origin":          {repository["origin"], nameHint, "'^" + namePattern + "$'", maxNameLength},
+		"spec.fallbackOrigins": {*repository["fallbackOrigins"].Items, nameHint, "'^" + namePattern + "$'", maxNameLength},
+		"spec.pinnedDigest":    {image["pinnedDigest"], digestHint, "'^" + digestPattern + "$'", maxDigestLength},
 		"spec.sourceImage":     {image["sourceImage"], imageHint, "'^" + imagePattern + "$'", maxSourceImageLength},
 	} {
 		if !tt.schema.says(tt.message, tt.pattern) {
@@ -85,6 +90,7 @@ func TestSchema_AgreesWithValidate(t *testing.T) {
 	}
 	for name, want := range map[string]int{
 		"updateFilters": maxFilters, "platforms": maxPlatforms, "pullSecretNames": maxPullSecretNames,
+		"immutableTags": maxFilters, "fallbackOrigins": maxFallbackOrigins,
 	} {
 		if got := repository[name].MaxItems; got != want {
 			t.Errorf("spec.%s: maxItems = %d, want %d", name, got, want)
@@ -138,6 +144,7 @@ func TestSchema_Choices(t *testing.T) {
 	for name, want := range map[string][]string{
 		"updateMode": {string(UpdateOnPull), string(UpdatePeriodic)},
 		"access":     {string(AccessGranted), string(AccessShared)},
+		"onUpdate":   {string(OnUpdateNone), string(OnUpdateRestart)},
 	} {
 		if got := repository[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("spec.%s: enum = %q, want %q", name, got, want)
@@ -149,9 +156,10 @@ func TestSchema_EveryFieldOfTheSpecIsThere(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]string{
 		"larder.dev_repositories.yaml": {
-			"access", "maxStale", "name", "platforms", "pullSecretNames", "updateFilters", "updateInterval", "updateMode",
+			"access", "fallbackOrigins", "grantTTL", "historyLimit", "immutableTags", "maxStale", "name", "onUpdate", "origin",
+			"platforms", "pullSecretNames", "resolveDigests", "updateFilters", "updateInterval", "updateMode",
 		},
-		"larder.dev_cachedimages.yaml": {"expiresAt", "retain", "sourceImage"},
+		"larder.dev_cachedimages.yaml": {"expiresAt", "pinnedDigest", "retain", "sourceImage"},
 	} {
 		if got := slices.Sorted(maps.Keys(specSchema(t, file).Properties)); !slices.Equal(got, want) {
 			t.Errorf("fields of %s = %q, want %q", file, got, want)

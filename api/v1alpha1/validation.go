@@ -21,6 +21,9 @@ const (
 	maxPlatforms         = 32
 	maxPlatformLength    = 64
 	maxPullSecretNames   = 16
+	maxHistoryLimit      = 100
+	maxFallbackOrigins   = 8
+	maxDigestLength      = 135
 
 	hostLabel     = `[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
 	portPattern   = `(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
@@ -28,9 +31,9 @@ const (
 	pathComponent = `[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*`
 	namespace     = `[a-z0-9]+((__?|-+)[a-z0-9]+)*` // of Docker Hub: a first component with a period is a host
 
-	namePattern  = `(` + pathComponent + `|(` + hostPattern + `|` + namespace + `)(/` + pathComponent + `)+)`
-	imagePattern = namePattern +
-		`(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?`
+	namePattern     = `(` + pathComponent + `|(` + hostPattern + `|` + namespace + `)(/` + pathComponent + `)+)`
+	digestPattern   = `(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})`
+	imagePattern    = namePattern + `(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(@` + digestPattern + `)?`
 	platformPattern = `[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?`
 )
 
@@ -40,6 +43,10 @@ const (
 	portHint     = "write a port from 1 to 65535"
 	platformHint = "write os/architecture or os/architecture/variant, such as linux/amd64 or linux/arm64/v8"
 	filterHint   = "write a regular expression in RE2 syntax, such as ':15$' or 'latest'"
+	digestHint   = "write a digest such as sha256:<64 hex digits>"
+	historyHint  = "write a number from 1 to 100, or leave historyLimit out for 5"
+	ttlHint      = "write a duration above 0s, or leave grantTTL out to keep what an origin allowed"
+	pinnedHint   = "sourceImage has a digest already: pin an image that is named by tag alone, or leave pinnedDigest out"
 	secretHint   = "write the name of a Secret in Larder's namespace, of lower-case letters, digits, dashes and periods"
 )
 
@@ -48,6 +55,7 @@ var (
 	imageRegexp    = regexp.MustCompile("^" + imagePattern + "$")
 	portedRegexp   = regexp.MustCompile("^[^/]*:[0-9]+/")
 	portRegexp     = regexp.MustCompile("^[^/]*:" + portPattern + "/")
+	digestRegexp   = regexp.MustCompile("^" + digestPattern + "$")
 	platformRegexp = regexp.MustCompile("^" + platformPattern + "$")
 )
 
@@ -61,13 +69,26 @@ func (r *Repository) Validate() field.ErrorList {
 	errs = append(errs, validateChoice(path.Child("updateMode"), spec.UpdateMode, UpdateOnPull, UpdatePeriodic)...)
 	errs = append(errs, validatePlatforms(path.Child("platforms"), spec.Platforms)...)
 	errs = append(errs, validateSecretNames(path.Child("pullSecretNames"), spec.PullSecretNames)...)
-	return append(errs, validateChoice(path.Child("access"), spec.Access, AccessGranted, AccessShared)...)
+	errs = append(errs, validateChoice(path.Child("access"), spec.Access, AccessGranted, AccessShared)...)
+	errs = append(errs, validateGrantTTL(path.Child("grantTTL"), spec.GrantTTL)...)
+	errs = append(errs, validateHistoryLimit(path.Child("historyLimit"), spec.HistoryLimit)...)
+	errs = append(errs, validateFilters(path.Child("immutableTags"), spec.ImmutableTags)...)
+	errs = append(errs, validateOrigins(path, spec)...)
+	return append(errs, validateChoice(path.Child("onUpdate"), spec.OnUpdate, OnUpdateNone, OnUpdateRestart)...)
 }
 
 // Validate returns what is wrong with the CachedImage's spec, by field, with what to write instead.
 func (c *CachedImage) Validate() field.ErrorList {
-	path := field.NewPath("spec", "sourceImage")
-	return validateText(path, c.Spec.SourceImage, maxSourceImageLength, imageRegexp, imageHint)
+	path, pinned := field.NewPath("spec"), c.Spec.PinnedDigest
+	errs := validateText(path.Child("sourceImage"), c.Spec.SourceImage, maxSourceImageLength, imageRegexp, imageHint)
+	switch {
+	case pinned == "":
+	case strings.Contains(c.Spec.SourceImage, "@"):
+		errs = append(errs, field.Invalid(path.Child("pinnedDigest"), pinned, pinnedHint))
+	default:
+		errs = append(errs, validateText(path.Child("pinnedDigest"), pinned, maxDigestLength, digestRegexp, digestHint)...)
+	}
+	return errs
 }
 
 func validateText(path *field.Path, value string, limit int, pattern *regexp.Regexp, hint string) field.ErrorList {
@@ -150,11 +171,11 @@ func validateFilters(path *field.Path, filters []string) field.ErrorList {
 	return errs
 }
 
-// ValidateFilter says what is wrong with one of the regular expressions of updateFilters, and what to write.
+// ValidateFilter says what is wrong with one of the regular expressions that choose tags, and what to write.
 func ValidateFilter(filter string) error {
 	switch {
 	case filter == "":
-		return fmt.Errorf("empty: %s, or leave updateFilters out to check every tag", filterHint)
+		return fmt.Errorf("empty: %s, or leave the list out", filterHint)
 	case utf8.RuneCountInString(filter) > maxFilterLength:
 		return fmt.Errorf("longer than %d characters: write several shorter filters, of which one match is enough", maxFilterLength)
 	}
@@ -162,6 +183,39 @@ func ValidateFilter(filter string) error {
 		return fmt.Errorf("%s: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "), filterHint)
 	}
 	return nil
+}
+
+func validateGrantTTL(path *field.Path, value Duration) field.ErrorList {
+	ttl, ok, err := value.Duration()
+	switch {
+	case err != nil:
+		return field.ErrorList{field.Invalid(path, value, err.Error())}
+	case ok && ttl == 0:
+		return field.ErrorList{field.Invalid(path, value, ttlHint)}
+	}
+	return nil
+}
+
+func validateHistoryLimit(path *field.Path, limit *int32) field.ErrorList {
+	if limit == nil || *limit >= 1 && *limit <= maxHistoryLimit {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, *limit, historyHint)}
+}
+
+func validateOrigins(path *field.Path, spec *RepositorySpec) field.ErrorList {
+	var errs field.ErrorList
+	if spec.Origin != "" {
+		errs = validateText(path.Child("origin"), spec.Origin, maxNameLength, nameRegexp, nameHint)
+	}
+	path = path.Child("fallbackOrigins")
+	if len(spec.FallbackOrigins) > maxFallbackOrigins {
+		return append(errs, field.TooMany(path, len(spec.FallbackOrigins), maxFallbackOrigins))
+	}
+	for i, origin := range spec.FallbackOrigins {
+		errs = append(errs, validateText(path.Index(i), origin, maxNameLength, nameRegexp, nameHint)...)
+	}
+	return errs
 }
 
 func validatePlatforms(path *field.Path, platforms []string) field.ErrorList {

@@ -18,6 +18,10 @@ const (
 	sayNoPeriod  = "updateMode Periodic needs an interval: write a duration of at least 1m, or leave updateMode out"
 	sayShort     = "shorter than updateInterval, within which a copy is not checked: write at least updateInterval"
 	sayNever     = "a tag that is never checked cannot become stale: set updateInterval to a duration, or leave maxStale out"
+	sayEmpty     = "empty: write a regular expression in RE2 syntax, such as ':15$' or 'latest', or leave the list out"
+	sayDigest    = "write a digest such as sha256:<64 hex digits>"
+	sayPinned    = "sourceImage has a digest already: pin an image that is named by tag alone, or leave pinnedDigest out"
+	sayTTL       = "write a duration above 0s, or leave grantTTL out to keep what an origin allowed"
 	sayAboveZero = "write a duration above 0s, or leave maxStale out to serve a copy for as long as its origin does not answer"
 )
 
@@ -35,6 +39,8 @@ var refusals = map[string]map[string]struct{ spec, field, advice string }{
 		"A space":                    {`{sourceImage: "postgres:15 "}`, "spec.sourceImage", sayImage},
 		"A port that none can have":  {`{sourceImage: "reg.example:70000/a"}`, "spec.sourceImage", sayPort},
 		"Too long an image":          {`{sourceImage: ` + strings.Repeat("a", 801) + `}`, "spec.sourceImage", "may not be more than 800 bytes"},
+		"A pin that is a tag":        {`{sourceImage: postgres, pinnedDigest: "15"}`, "spec.pinnedDigest", sayDigest},
+		"A pin of a digest":          {`{sourceImage: "postgres@sha256:` + strings.Repeat("a", 64) + `", pinnedDigest: "sha256:` + strings.Repeat("b", 64) + `"}`, "spec.pinnedDigest", sayPinned},
 		"Retain that is no boolean":  {`{sourceImage: postgres, retain: "yes"}`, "spec.retain", "must be of type boolean"},
 		"An expiry that is no time":  {`{sourceImage: postgres, expiresAt: tomorrow}`, "spec.expiresAt", "must be of type date-time"},
 		"An expiry without a time":   {`{sourceImage: postgres, expiresAt: "2026-01-31"}`, "spec.expiresAt", "must be of type date-time"},
@@ -61,7 +67,7 @@ var refusals = map[string]map[string]struct{ spec, field, advice string }{
 		"A filter that is open":      {`{name: a, updateFilters: [latest, "("]}`, "spec.updateFilters[1]", sayFilter},
 		"A filter of Perl":           {`{name: a, updateFilters: ["(?!x)"]}`, "spec.updateFilters[0]", sayFilter},
 		"A filter of a shell":        {`{name: a, updateFilters: ["*"]}`, "spec.updateFilters[0]", sayFilter},
-		"An empty filter":            {`{name: a, updateFilters: [""]}`, "spec.updateFilters[0]", "or leave updateFilters out to check every tag"},
+		"An empty filter":            {`{name: a, updateFilters: [""]}`, "spec.updateFilters[0]", sayEmpty},
 		"Too long a filter":          {`{name: a, updateFilters: [` + strings.Repeat("a", 257) + `]}`, "spec.updateFilters[0]", "may not be more than 256 bytes"},
 		"Too many filters":           {`{name: a, updateFilters: [` + strings.Repeat("a,", 64) + `a]}`, "spec.updateFilters", "must have at most 64 items"},
 		"A mode that is none":        {`{name: a, updateMode: Always}`, "spec.updateMode", `supported values: "OnPull", "Periodic"`},
@@ -87,6 +93,13 @@ var refusals = map[string]map[string]struct{ spec, field, advice string }{
 		"Too long a secret":          {`{name: a, pullSecretNames: [` + strings.Repeat("a", 254) + `]}`, "spec.pullSecretNames[0]", "may not be more than 253 bytes"},
 		"Too many secrets":           {`{name: a, pullSecretNames: [a` + strings.Repeat(",b", 16) + `]}`, "spec.pullSecretNames", "must have at most 16 items"},
 		"An access that is none":     {`{name: a, access: Public}`, "spec.access", `supported values: "Granted", "Shared"`},
+		"A grant for no time":        {`{name: a, grantTTL: 0s}`, "spec.grantTTL", sayTTL},
+		"Immutable and not RE2":      {`{name: a, immutableTags: ["(?!x)"]}`, "spec.immutableTags[0]", sayFilter},
+		"Immutable and empty":        {`{name: a, immutableTags: [""]}`, "spec.immutableTags[0]", sayEmpty},
+		"An origin with a tag":       {`{name: a, origin: "reg.example/app:1"}`, "spec.origin", sayName},
+		"A fallback with a bad port": {`{name: a, fallbackOrigins: ["reg.example:70000/app"]}`, "spec.fallbackOrigins[0]", sayPort},
+		"No history":                 {`{name: a, historyLimit: 0}`, "spec.historyLimit", "should be greater than or equal to 1"},
+		"An update that is none":     {`{name: a, onUpdate: restart}`, "spec.onUpdate", `supported values: "None", "Restart"`},
 		"A field that is misspelled": {`{name: a, updateIntervall: 1h}`, "spec.updateIntervall", "unknown field"},
 	},
 }

@@ -82,6 +82,23 @@ func Repositories() map[string]RepositoryCase {
 		"A secret without a name":                      {spec{Name: "a", PullSecretNames: []string{""}}, []string{"spec.pullSecretNames[0]"}},
 		"A secret with too long a name":                {spec{Name: "a", PullSecretNames: []string{strings.Repeat("a", 254)}}, []string{"spec.pullSecretNames[0]"}},
 		"Too many secrets":                             {spec{Name: "a", PullSecretNames: numbered("secret-", 17)}, []string{"spec.pullSecretNames"}},
+		"A grant for a month":                          {spec{Name: "a", GrantTTL: "720h"}, nil},
+		"A grant for no time":                          {spec{Name: "a", GrantTTL: "0s"}, []string{"spec.grantTTL"}},
+		"A grant for ever":                             {spec{Name: "a", GrantTTL: "never"}, []string{"spec.grantTTL"}},
+		"A history":                                    {spec{Name: "a", HistoryLimit: ptr(100)}, nil},
+		"No history":                                   {spec{Name: "a", HistoryLimit: ptr(0)}, []string{"spec.historyLimit"}},
+		"Too long a history":                           {spec{Name: "a", HistoryLimit: ptr(101)}, []string{"spec.historyLimit"}},
+		"Immutable tags":                               {spec{Name: "a", ImmutableTags: []string{`:v[0-9.]+$`}}, nil},
+		"Immutable tags that are not RE2":              {spec{Name: "a", ImmutableTags: []string{"(?=a)"}}, []string{"spec.immutableTags[0]"}},
+		"Empty immutable tags":                         {spec{Name: "a", ImmutableTags: []string{""}}, []string{"spec.immutableTags[0]"}},
+		"Another origin":                               {spec{Name: "a", Origin: "registry.corp:5000/hardened/nginx"}, nil},
+		"An origin with a tag":                         {spec{Name: "a", Origin: "registry.corp/nginx:1"}, []string{"spec.origin"}},
+		"An origin with a port that none can have":     {spec{Name: "a", Origin: "registry.corp:70000/nginx"}, []string{"spec.origin"}},
+		"Fallback origins":                             {spec{Name: "a", FallbackOrigins: []string{"b.example/a", "c.example/a"}}, nil},
+		"A fallback origin in upper case":              {spec{Name: "a", FallbackOrigins: []string{"b.example/a", "c.example/A"}}, []string{"spec.fallbackOrigins[1]"}},
+		"Too many fallback origins":                    {spec{Name: "a", FallbackOrigins: numbered("b.example/a-", 9)}, []string{"spec.fallbackOrigins"}},
+		"Restart on update":                            {spec{Name: "a", ResolveDigests: true, OnUpdate: "Restart"}, nil},
+		"An unknown action on update":                  {spec{Name: "a", OnUpdate: "Recreate"}, []string{"spec.onUpdate"}},
 		"Everything":                                   {spec{Name: "reg.example/app", UpdateInterval: "1h", UpdateFilters: []string{"latest"}, UpdateMode: "Periodic", MaxStale: "24h", Platforms: []string{"linux/amd64"}, PullSecretNames: []string{"hub"}, Access: "Shared"}, nil},
 		"Mistakes in two durations are told at a time": {spec{Name: "a", UpdateMode: "Periodic", UpdateInterval: "1s", MaxStale: "x"}, []string{"spec.updateInterval", "spec.maxStale"}},
 	}
@@ -94,3 +111,5 @@ func numbered(prefix string, n int) []string {
 	}
 	return all
 }
+
+func ptr(n int32) *int32 { return &n }
