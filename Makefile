@@ -18,8 +18,8 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 help: ## Print what make can do.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## Start larder serve with the example policies; DATA=folder, CONFIG=file for others than the default ones.
-	@exec $(BIN)/larder serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG)) --manifests docs/examples/repositories
+run: build ## Start larder serve with the example policies; DATA=folder, CONFIG=file, LISTEN=host:port for others than the default ones.
+	@exec $(BIN)/larder serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG)) $(if $(LISTEN),--listen $(LISTEN)) --manifests docs/examples/repositories
 
 build: ## Build the static binaries bin/larder and bin/larder-proxy.
 	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...

@@ -75,6 +75,19 @@ func readList(name string, stdin io.Reader) ([]string, error) {
 	return lines, scanner.Err()
 }
 
+// words wants as many words as there are hints, which say what is missing.
+func words(hints ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(hints):
+			return errors.New(hints[len(args)])
+		case len(args) > len(hints):
+			return fmt.Errorf("%q: one word too many", args[len(hints)])
+		}
+		return nil
+	}
+}
+
 func newImport() *cobra.Command {
 	var flags options.StoreFlags
 	cmd := &cobra.Command{
@@ -82,7 +95,7 @@ func newImport() *cobra.Command {
 		Short: "Bring the images of an OCI layout into the cache",
 		Long: "Bring the images of an OCI layout, a folder or a tar file, into the cache, under the names that it gives them. Every byte is " +
 			"verified; a layout with a wrong one tags nothing. Where larder serve owns the data folder, it does the work.",
-		Args: usage(cobra.ExactArgs(1)),
+		Args: usage(words("write the layout to import: a folder, or a tar file")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cache, err := flags.Options()
 			if err != nil {
@@ -107,7 +120,7 @@ func newCopy() *cobra.Command {
 		Short: "Push a stored image to another registry, unchanged",
 		Long: "Push a stored image to another registry, unchanged: an index with all its platforms, which have to be stored. Credentials are " +
 			"those of Docker's configuration. It reads the store beside larder serve.",
-		Args: usage(cobra.ExactArgs(2)),
+		Args: usage(words("write the image to copy", "write where to: registry.example/repository:tag")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			image, err := imageref.Parse(args[0])
 			target, targetErr := app.ParseTarget(args[1], plain)

@@ -218,6 +218,10 @@ func TestMove_SaysWhatToDo(t *testing.T) {
 		exit int
 		says string
 	}{
+		"Nothing to import":      {[]string{"import"}, 2, "write the layout to import: a folder, or a tar file"},
+		"Two to import":          {[]string{"import", "a", "b"}, 2, `"b": one word too many`},
+		"Nowhere to copy to":     {[]string{"copy", "postgres:15"}, 2, "write where to: registry.example/repository:tag"},
+		"A compressed layout":    {[]string{"export", "--all", "-o", "x.tgz"}, 1, "a layout is not compressed"},
 		"Nothing to export":      {[]string{"export", "-o", "x"}, 2, "name at least one image"},
 		"Nowhere to":             {[]string{"export", "--all"}, 2, "--output"},
 		"An image not stored":    {[]string{"export", "reg.test/team/none:v1", "-o", "x"}, 1, "larder pull reg.test/team/none:v1"},

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,5 +53,19 @@ func TestSweep_P4_ByItselfAndThroughServe(t *testing.T) {
 				t.Errorf("the other image: exit %d, %q; want it stored still", exit, out)
 			}
 		})
+	}
+}
+
+func TestSweep_AFolderThatIsNotThereIsNotMade(t *testing.T) {
+	t.Parallel()
+	folder := workFolder(t, origin.New(t))
+	for _, args := range []string{"sweep --data mistyped", "rm --data mistyped postgres:15"} {
+		exit, out, errOut := finish(t, folder, strings.Fields(args)...)
+		if exit != 1 || !strings.Contains(errOut, "there is no folder mistyped: name the data folder of larder serve with --data") {
+			t.Errorf("larder %s: exit %d, %q, %q", args, exit, out, errOut)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(folder, "mistyped")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder: %v, want none", err)
 	}
 }

@@ -43,6 +43,10 @@ func Create(path string) (*Writer, error) {
 }
 
 func createSink(path string) (sink, error) {
+	switch filepath.Ext(path) {
+	case ".tgz", ".gz", ".zst":
+		return nil, errors.New("a layout is not compressed, as its layers are already: name a file that ends in .tar, or a folder")
+	}
 	if strings.HasSuffix(path, ".tar") {
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if errors.Is(err, os.ErrExist) {

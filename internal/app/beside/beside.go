@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -30,10 +32,25 @@ type Options struct {
 	serve.Cache
 	Doing   string    // what the command does, for a remark: "pulling"
 	Remarks io.Writer // takes what a person may want to know
+	Present bool      // there is nothing to do on a folder that does not exist yet
+}
+
+// checkPresent keeps a name that is mistyped from becoming a new folder.
+func (o *Options) checkPresent() error {
+	if !o.Present || o.Storage.Driver != "" {
+		return nil
+	}
+	if _, err := os.Stat(o.Data); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s: name the data folder of larder serve with --data", o.Data)
+	}
+	return nil
 }
 
 // Reach returns what works on the folder: this process as its owner, or the process that owns it. release gives it back.
 func Reach(ctx context.Context, o Options, log logr.Logger) (control.Owner, func() error, error) {
+	if err := o.checkPresent(); err != nil {
+		return nil, nil, err
+	}
 	patience := time.NewTimer(busyFor)
 	defer patience.Stop()
 	for {

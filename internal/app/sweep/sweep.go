@@ -30,7 +30,7 @@ var errInterrupted = errors.New("interrupted: what is freed stays so, run the co
 
 // Run sweeps, and says on o.Out what was freed, or would be.
 func Run(ctx context.Context, o Options, log logr.Logger) error {
-	on, release, err := beside.Reach(ctx, beside.Options{Cache: o.Cache, Doing: "sweeping", Remarks: o.Remarks}, log)
+	on, release, err := beside.Reach(ctx, beside.Options{Cache: o.Cache, Doing: "sweeping", Remarks: o.Remarks, Present: true}, log)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
@@ -112,7 +112,7 @@ type RemoveOptions struct {
 
 // Remove removes the images, and says on o.Out how each went. The error counts those that were not removed.
 func Remove(ctx context.Context, o RemoveOptions, log logr.Logger) error {
-	on, release, err := beside.Reach(ctx, beside.Options{Cache: o.Cache, Doing: "removing", Remarks: o.Remarks}, log)
+	on, release, err := beside.Reach(ctx, beside.Options{Cache: o.Cache, Doing: "removing", Remarks: o.Remarks, Present: true}, log)
 	if err != nil {
 		return interrupted(ctx, err)
 	}

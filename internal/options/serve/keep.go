@@ -35,10 +35,10 @@ type scrub struct {
 }
 
 func (r *reader) scrub(c scrub) time.Duration {
-	period, _, err := c.Period.Duration()
+	period, ok, err := c.Period.Duration()
 	switch {
-	case err != nil:
-		r.Report("scrub.period", "%q: write a duration such as 168h, or never", c.Period)
+	case err != nil, ok && period == 0:
+		r.Report("scrub.period", "%q: write a duration above 0s, such as 168h, or never", c.Period)
 	case c.Period == "":
 		return defaultScrubPeriod
 	}
@@ -80,6 +80,9 @@ func (r *reader) limit(c limit) cache.Limit {
 		r.Report("store.lowWatermark", "%v: write a share of maxSize below highWatermark (%v), such as 0.8", low, high)
 	}
 	if c.MaxSize == "" {
+		if c.HighWatermark != 0 || c.LowWatermark != 0 {
+			r.Report("store", "the watermarks are shares of maxSize, which is missing: write it, such as 50Gi, or remove them")
+		}
 		return cache.Limit{}
 	}
 	size, err := resource.ParseQuantity(c.MaxSize)
