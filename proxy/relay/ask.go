@@ -105,7 +105,9 @@ func (h *Handler) show(ctx context.Context, replica *replica, q *request, header
 	return resp, err
 }
 
-func refused(resp *http.Response, err error) bool { return err == nil && resp.StatusCode == http.StatusUnauthorized }
+func refused(resp *http.Response, err error) bool {
+	return err == nil && resp.StatusCode == http.StatusUnauthorized
+}
 
 // goingDown tells a replica that fails from one that says that the origin does. The registry's own answers carry its API version;
 // what has none comes from something before a registry that is gone. Of its own, a 503 that names no time to wait says that it is
