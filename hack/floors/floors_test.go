@@ -29,6 +29,7 @@ var floors = [][]part{
 	{
 		{name: "api/v1alpha1"},
 		{name: "internal/imageref"},
+		{name: "internal/hop"},
 		{name: "internal/httpx", siblings: []string{"internal/metrics"}},
 		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},

@@ -32,7 +32,7 @@ type Options struct {
 	stall time.Duration // stallTimeout; a test has less
 }
 
-// Serve answers the connections of ln, HTTP/1.1 without TLS, until ctx ends. Then, after o.Fresh at most, it accepts no more,
+// Serve answers the connections of ln, HTTP/1.1, until ctx ends; of a listener that tls.NewListener made, by TLS. Then, after o.Fresh at most, it accepts no more,
 // closes connections without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them
 // off. It closes ln. A nil error says that no handler runs any more.
 //

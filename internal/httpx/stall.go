@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -69,7 +70,7 @@ func (s *stalls) look(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn, last := range s.seen {
-		taken, waiting := takenBy(conn)
+		taken, waiting := takenBy(beneath(conn))
 		if !waiting || taken != last.taken {
 			s.seen[conn] = progress{taken, now}
 		} else if now.Sub(last.at) >= s.timeout {
@@ -78,8 +79,17 @@ func (s *stalls) look(now time.Time) {
 	}
 }
 
-// drop breaks a connection off: what waits to be sent would otherwise outlive it in the kernel.
+// beneath is the connection that TLS goes over, or the connection itself.
+func beneath(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return conn
+}
+
+// drop breaks a connection off: what waits to be sent would otherwise outlive it in the kernel. TLS would wait to say goodbye.
 func drop(conn net.Conn) {
+	conn = beneath(conn)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // a connection that is gone already needs none
 	}

@@ -2,16 +2,20 @@ package httpx
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr/testr"
 	"golang.org/x/sys/unix"
+
+	"github.com/larder-dev/larder/tests/pair"
 )
 
 // serveEndlessly serves an endless answer and reports how writing it ended.
@@ -21,6 +25,11 @@ func serveEndlessly(t *testing.T, stall time.Duration) (addr string, ended <-cha
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveEndlesslyOn(t, ln, stall)
+}
+
+func serveEndlesslyOn(t *testing.T, ln net.Listener, stall time.Duration) (addr string, ended <-chan error) {
+	t.Helper()
 	results := make(chan error, 1)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		chunk := make([]byte, 64<<10)
@@ -55,6 +64,31 @@ func TestServe_P3_AClientThatTakesNothingIsDropped(t *testing.T) {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("writing ended with %v, want a connection that was closed", err)
 		}
+	case <-time.After(30 * time.Second):
+		t.Error("the server still writes to a client that takes nothing")
+	}
+}
+
+func TestServe_P3_AClientThatTakesNothingByTLSIsDropped(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	pair.Write(t, folder, "larder")
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13})
+	addr, ended := serveEndlesslyOn(t, ln, time.Second)
+	conn := tls.Client(dial(t, addr), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}) //nolint:gosec // who is there is not the question
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: larder\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
 	case <-time.After(30 * time.Second):
 		t.Error("the server still writes to a client that takes nothing")
 	}

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // Relay holds what larder-proxy counts beside its requests.
 type Relay struct {
 	Replicas  prometheus.Gauge       // replicas of the registry that are known
-	Attempts  *prometheus.CounterVec // outcome (answered, refused, unreachable, unavailable, broken): requests to replicas
+	Attempts  *prometheus.CounterVec // outcome (answered, refused, unreachable, untrusted, unavailable, broken): requests to replicas
 	Resumes   prometheus.Counter     // bodies that were resumed elsewhere
 	Fallbacks *prometheus.CounterVec // kind (manifest, blob, tags, referrers, base): requests that went to the origin itself
 }

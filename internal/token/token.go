@@ -1,6 +1,6 @@
 // Package token is the secret that larder-proxy shows to larder registry: a file that both mount from one Secret. Its lines are tokens; the
-// first is the one to show, and any of them is accepted, so that a token is replaced by adding the new one first and removing the old
-// one later. It never logs what it holds, and no error has any of it.
+// first is the one to show, then the others where that is refused, and any of them is accepted: a token is replaced by adding the new one
+// first and removing the old one later, whichever process sees the file first. It never logs what it holds, and no error has any of it.
 package token
 
 import (
@@ -52,8 +52,17 @@ func (f *File) Holds(token string) bool {
 	return found == 1
 }
 
-// Renew reads the file at once, and says whether the token to show is another one than one that was refused.
-func (f *File) Renew(refused string) bool { return string(f.look()[0]) != refused }
+// Others reads the file at once, and returns the tokens to show where one was refused: who refused it may have seen another version of
+// the file.
+func (f *File) Others(refused string) []string {
+	var others []string
+	for _, line := range f.look() {
+		if string(line) != refused {
+			others = append(others, string(line))
+		}
+	}
+	return others
+}
 
 // current returns the lines as the file had them not long ago.
 func (f *File) current() [][]byte {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
@@ -55,12 +56,7 @@ func (h *Handler) avoid(replica *replica, why string) {
 
 // try asks one replica. Where it gives no answer that is for the client, the outcome says why.
 func (h *Handler) try(ctx context.Context, replica *replica, q *request, header http.Header) (a *answer, outcome string) {
-	shown := h.shown()
-	resp, err := h.send(ctx, replica, q, header, shown)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && h.o.Token != nil && h.o.Token.Renew(shown) {
-		_ = resp.Body.Close()
-		resp, err = h.send(ctx, replica, q, header, h.shown()) //nolint:bodyclose // closed below, or the caller's
-	}
+	resp, err := h.show(ctx, replica, q, header)
 	if err == nil && isRedirect(resp) && q.Endpoint == ocipath.Blob && resp.Request.Method == http.MethodGet {
 		resp, err = h.follow(ctx, resp, header)
 		if err != nil {
@@ -69,7 +65,7 @@ func (h *Handler) try(ctx context.Context, replica *replica, q *request, header 
 	}
 	switch {
 	case err != nil:
-		return nil, "unreachable"
+		return nil, unreachable(err)
 	case resp.StatusCode == http.StatusUnauthorized: // the proxy's own token: no client can help that
 		outcome = "refused"
 	case goingDown(resp):
@@ -81,12 +77,36 @@ func (h *Handler) try(ctx context.Context, replica *replica, q *request, header 
 	return nil, outcome
 }
 
-// shown is the token that the registry is shown; empty: none.
-func (h *Handler) shown() string {
-	if h.o.Token == nil {
-		return ""
+// unreachable tells one that answers as somebody else from one that does not answer.
+func unreachable(err error) (outcome string) {
+	if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
+		return "untrusted"
 	}
-	return h.o.Token.First()
+	return "unreachable"
+}
+
+// show sends a request with the token, and with the others of its file while the replica refuses them: while a token is replaced, a
+// replica may know the new one alone, or the old one.
+func (h *Handler) show(ctx context.Context, replica *replica, q *request, header http.Header) (*http.Response, error) {
+	if h.o.Token == nil {
+		return h.send(ctx, replica, q, header, "")
+	}
+	first := h.o.Token.First()
+	resp, err := h.send(ctx, replica, q, header, first)
+	if !refused(resp, err) {
+		return resp, err
+	}
+	for _, other := range h.o.Token.Others(first) {
+		_ = resp.Body.Close()
+		if resp, err = h.send(ctx, replica, q, header, other); !refused(resp, err) {
+			break
+		}
+	}
+	return resp, err
+}
+
+func refused(resp *http.Response, err error) bool {
+	return err == nil && resp.StatusCode == http.StatusUnauthorized
 }
 
 // goingDown tells a replica that fails from one that says that the origin does. The registry's own answers carry its API version;
@@ -114,6 +134,9 @@ func (h *Handler) send(ctx context.Context, replica *replica, q *request, header
 	}
 	target := *q.client.URL
 	target.Scheme, target.Host = "http", replica.address
+	if h.o.Trust != nil {
+		target.Scheme = "https"
+	}
 	req := &http.Request{Method: q.client.Method, URL: &target, Host: q.client.Host, Header: header}
 	return h.replica.roundTrip(ctx, replica.address, req)
 }

@@ -3,13 +3,17 @@ package relay
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/larder-dev/larder/internal/hop"
 )
 
 const (
@@ -26,19 +30,23 @@ const (
 // of its own: every byte of a body would be copied into this process and out of it again. Here the body of a blob goes from socket
 // to socket inside the kernel.
 type exchanger struct {
+	trust *hop.Trust // nil: plain HTTP
+
 	mu   sync.Mutex
 	idle map[string][]*conn
 }
 
-// conn is a connection to a replica.
+// conn is a connection to a replica: of TCP, or of TLS on top of it, which costs the way inside the kernel.
 type conn struct {
-	*net.TCPConn
+	net.Conn
 	in      *bufio.Reader
 	address string
 	used    time.Time // when it was given back
 }
 
-func newExchanger() *exchanger { return &exchanger{idle: map[string][]*conn{}} }
+func newExchanger(trust *hop.Trust) *exchanger {
+	return &exchanger{trust: trust, idle: map[string][]*conn{}}
+}
 
 // roundTrip sends a request without a body and reads the answer up to its body, which ends with ctx. A connection that was kept and
 // proves dead is replaced.
@@ -48,7 +56,7 @@ func (x *exchanger) roundTrip(ctx context.Context, address string, req *http.Req
 		kept := c != nil
 		if !kept {
 			var err error
-			if c, err = dial(ctx, address); err != nil {
+			if c, err = x.dial(ctx, address); err != nil {
 				return nil, err
 			}
 		}
@@ -66,7 +74,7 @@ func (x *exchanger) roundTrip(ctx context.Context, address string, req *http.Req
 func (x *exchanger) exchange(ctx context.Context, c *conn, req *http.Request) (*http.Response, error) {
 	release := context.AfterFunc(ctx, func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(idleTime)) // fails on a closed connection, as all that follows does
-	err := req.Write(c.TCPConn)
+	err := req.Write(c.Conn)
 	var resp *http.Response
 	for err == nil && (resp == nil || resp.StatusCode < http.StatusOK) { // what informs is no answer yet
 		resp, err = http.ReadResponse(c.in, req)
@@ -83,15 +91,29 @@ func (x *exchanger) exchange(ctx context.Context, c *conn, req *http.Request) (*
 	return resp, nil
 }
 
-func dial(ctx context.Context, address string) (*conn, error) {
+func (x *exchanger) dial(ctx context.Context, address string) (*conn, error) {
 	dialer := net.Dialer{Timeout: dialTime}
 	dialer.SetMultipathTCP(false) // splice wants plain TCP
 	c, err := dialer.DialContext(ctx, "tcp", address)
+	if err == nil && x.trust != nil {
+		c, err = secure(ctx, c, x.trust.Config())
+	}
 	if err != nil {
 		return nil, err
 	}
-	tcp := c.(*net.TCPConn)
-	return &conn{TCPConn: tcp, in: bufio.NewReaderSize(tcp, headBuffer), address: address}, nil
+	return &conn{Conn: c, in: bufio.NewReaderSize(c, headBuffer), address: address}, nil
+}
+
+// secure makes sure that the registry is at the other end. It closes a connection where it is not.
+func secure(ctx context.Context, plain net.Conn, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, tlsTime)
+	defer cancel()
+	c := tls.Client(plain, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		_ = plain.Close() // the error is told already
+		return nil, fmt.Errorf("asking who is there: %w", err)
+	}
+	return c, nil
 }
 
 // take returns a connection that is kept, the youngest first; nil where there is none.
@@ -184,7 +206,7 @@ func (b *body) move(w io.Writer) (int64, error) {
 		return io.CopyN(w, b.conn.in, n)
 	}
 	_ = b.conn.SetReadDeadline(time.Now().Add(idleTime)) // a closed connection fails in ReadFrom
-	n, err := io.Copy(w, &io.LimitedReader{R: b.conn.TCPConn, N: min(b.left, spliceChunk)})
+	n, err := io.Copy(w, &io.LimitedReader{R: b.conn.Conn, N: min(b.left, spliceChunk)})
 	if err == nil && n == 0 {
 		err = io.ErrUnexpectedEOF
 	}

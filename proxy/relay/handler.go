@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
@@ -21,6 +22,7 @@ type Options struct {
 	Replicas *Replicas
 	Origin   *upstream.Client // asked where no replica answers; nil: nobody is (mirror mode)
 	Token    *token.File      // shown to the registry; nil: nothing is
+	Trust    *hop.Trust       // by which the registry is known; nil: it is asked in plain HTTP
 	Node     string           // what this node is called; empty: the registry is not told
 	Metrics  *metrics.Relay
 	Log      logr.Logger
@@ -36,7 +38,7 @@ type Handler struct {
 // New returns a handler. Run keeps its connections tidy.
 func New(o Options) *Handler {
 	return &Handler{
-		o: o, replica: newExchanger(),
+		o: o, replica: newExchanger(o.Trust),
 		storage: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTime}).DialContext, TLSHandshakeTimeout: tlsTime,
 			ResponseHeaderTimeout: idleTime, IdleConnTimeout: keepTime, MaxIdleConnsPerHost: keepMost,

@@ -25,10 +25,20 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// By default the roles are those that the tests of the processes run under.
+// The roles are those that the tests of the processes run under: by default all of them, but for what has a toggle that is off.
 func TestRoles_AreTheFiles(t *testing.T) {
 	t.Parallel()
 	all := parse(t, render(t, "default"))
+	for _, role := range []string{"larder-controller-tls"} {
+		if all.find("Role", role) != nil {
+			t.Errorf("%s is there by default", role)
+		}
+	}
+	text, problem, err := try(t, "--set", "tls.enabled=true")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, problem)
+	}
+	all = parse(t, text)
 	var names []string
 	for _, file := range []string{"controller.yaml", "registry.yaml", "cleanup.yaml"} {
 		for _, want := range parse(t, read(t, "files", "rbac", file)) {
@@ -138,6 +148,21 @@ func TestProxy_HasNoSecretButTheToken(t *testing.T) {
 		for _, container := range pod.Containers {
 			if len(container.Ports) > 0 {
 				t.Errorf("%s: %s declares ports, which keeps the next pod off its node", set, container.Name)
+			}
+		}
+	}
+}
+
+// A node gets whom to trust, never the key of the registry's certificate; the registry gets no certificate that is still to come.
+func TestTLS_TheKeyIsTheRegistrysAlone(t *testing.T) {
+	t.Parallel()
+	for component, pod := range pods(t, parse(t, render(t, "tls"))) {
+		for _, v := range pod.Volumes {
+			if v.Secret == nil || v.Secret.SecretName != "images-registry-tls" {
+				continue
+			}
+			if component != "registry" || len(v.Secret.Items) != 2 || v.Secret.Items[0].Key != "tls.crt" || v.Secret.Items[1].Key != "tls.key" {
+				t.Errorf("%s mounts %v", component, v.Secret)
 			}
 		}
 	}

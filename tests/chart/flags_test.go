@@ -12,11 +12,13 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/options/cleanup"
 	"github.com/larder-dev/larder/internal/options/controller"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/proxy"
 	"github.com/larder-dev/larder/internal/options/registry"
+	"github.com/larder-dev/larder/tests/pair"
 )
 
 // process is a process's command line, as the process itself reads it.
@@ -108,6 +110,7 @@ func mount(t *testing.T, all objects) *strings.Replacer {
 		files["/var/run/larder/registries/"+i+"/ca.crt"] = string(authority)
 		files["/var/run/larder/registries/"+i+"/config.json"] = "{}"
 	}
+	files["/var/run/larder/ca/ca.crt"] = string(pair.Write(t, filepath.Join(dir, "run", "tls"), hop.ServerName))
 	for path, text := range files {
 		path = paths.Replace(path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -77,7 +77,15 @@ func newManager(ctx context.Context, o controller.Options, log logr.Logger) (man
 	if err != nil {
 		return nil, err
 	}
-	return m, errors.Join(index(ctx, m, o), register(m, o), makeToken(m, o, log.WithName("token")))
+	return m, errors.Join(index(ctx, m, o), register(m, o), makeToken(m, o, log.WithName("token")), keepCertificate(m, o))
+}
+
+// keepCertificate has the registry's certificate made, if there is to be one.
+func keepCertificate(m manager.Manager, o controller.Options) error {
+	if o.RegistryTLS.Name == "" {
+		return nil
+	}
+	return certificate.NewKept(m, o.RegistryTLS)
 }
 
 // index prepares the manager's cache for what the reconcilers ask of it.

@@ -78,7 +78,7 @@ func newProcess(o options.Options, log logr.Logger) (*process, error) {
 		}
 	}
 	p.relay = relay.New(relay.Options{
-		Replicas: p.replicas, Origin: p.origin, Token: o.Token, Node: o.Node, Metrics: counts, Log: log.WithName("relay"),
+		Replicas: p.replicas, Origin: p.origin, Token: o.Token, Trust: o.Trust, Node: o.Node, Metrics: counts, Log: log.WithName("relay"),
 	})
 	return p, nil
 }

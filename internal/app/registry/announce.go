@@ -15,7 +15,7 @@ func (p *process) announce(out io.Writer) error {
 	if o.LogFormat != "text" {
 		p.log.Info("listening", "version", version.Version(), "listen", listen, "metricsListen", metrics, "storage", p.server.Storage(),
 			"apiServer", o.Cluster.Config.Host, "namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy,
-			"mirrorMode", o.Cluster.Scope.All, "pullSecretNamespaces", o.PullSecretNamespaces, "token", o.Token != nil)
+			"mirrorMode", o.Cluster.Scope.All, "pullSecretNamespaces", o.PullSecretNamespaces, "token", o.Token != nil, "tls", o.Certificate != nil)
 		return nil
 	}
 	var b strings.Builder
@@ -24,7 +24,7 @@ func (p *process) announce(out io.Writer) error {
 	fmt.Fprintf(&b, "Policies come from the API server at %s; Larder's namespace is %s.\n", o.Cluster.Config.Host, o.Cluster.Namespace)
 	fmt.Fprintf(&b, "Images of pods are Larder's %s.\n", o.Cluster.Images())
 	fmt.Fprintf(&b, "Pull secrets of pods are read %s.\n", secretsFrom(o.PullSecretNamespaces))
-	fmt.Fprintf(&b, "It answers %s.\n", whom(o.Token != nil))
+	fmt.Fprintf(&b, "It answers %s, %s.\n", whom(o.Token != nil), how(o.Certificate != nil))
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -34,6 +34,13 @@ func secretsFrom(namespaces []string) string {
 		return "in all namespaces"
 	}
 	return "in " + strings.Join(namespaces, ", ") + " alone"
+}
+
+func how(tls bool) string {
+	if tls {
+		return "by TLS"
+	}
+	return "in plain HTTP"
 }
 
 func whom(token bool) string {

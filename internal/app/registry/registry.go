@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"path/filepath"
@@ -85,7 +86,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	return server.Options{
-		Holds: p.holds(),
+		TLS: p.tls(), Holds: p.holds(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep, KeepDigest: p.keepDigest,
 			Self: func() []string { return []string{kube.Address(p.config)} },
@@ -99,6 +100,14 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
 	}
+}
+
+// tls is nil where the registry answers in plain HTTP.
+func (p *process) tls() *tls.Config {
+	if p.options.Certificate == nil {
+		return nil
+	}
+	return p.options.Certificate.Config()
 }
 
 // holds is nil where no request has to show a token.

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,7 @@ type Options struct {
 	Listen        string // host:port of the proxy face
 	MetricsListen string // host:port of metrics and probes
 	Gatherer      prometheus.Gatherer
+	TLS           *tls.Config // of the proxy face; nil: plain HTTP
 
 	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
 	Holds func(token string) bool
@@ -129,7 +131,7 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 	})
 	group.Go(func() error {
 		defer endProbes()
-		return httpx.Serve(ctx, s.main, s.handler(), httpx.Options{Log: s.o.Log.WithName("server"), Drain: drain})
+		return httpx.Serve(ctx, s.face(), s.handler(), httpx.Options{Log: s.o.Log.WithName("server"), Drain: drain})
 	})
 	if s.control != nil {
 		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Cache, s.o.Log.WithName("control")) })
@@ -141,6 +143,14 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 		})
 	}
 	return group.Wait()
+}
+
+// face is the listener of the proxy face. TLS goes over one that stays as it is: what is stored goes straight to plain sockets alone.
+func (s *Server) face() net.Listener {
+	if s.o.TLS == nil {
+		return s.main
+	}
+	return tls.NewListener(s.main, s.o.TLS)
 }
 
 // handler is the face to container runtimes.

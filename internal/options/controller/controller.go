@@ -14,6 +14,7 @@ import (
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/rewrite"
+	"github.com/larder-dev/larder/webhook/certificate"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -23,6 +24,8 @@ const (
 	flagExpiryDelay = "expiry-delay"
 	flagExpiryGrace = "expiry-grace"
 	flagTokenSecret = "token-secret"
+	flagRegistryTLS = "registry-tls"
+	flagTLSSettle   = "registry-tls-settle"
 )
 
 // Options are what larder controller runs with.
@@ -34,10 +37,11 @@ type Options struct {
 	ExpiryGrace        time.Duration   // from there to its deletion; 0: as cachedimage.Options has it
 	KeepWorkloadImages bool            // whether templates of workloads keep images
 	LeaderElect        bool
-	TokenSecret        string   // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
-	Webhook            *Webhook // nil: there is none
-	LogLevel           string   // debug, info, warn or error
-	LogFormat          string   // text or json
+	TokenSecret        string                  // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
+	RegistryTLS        certificate.KeptOptions // of the registry's certificate; without a name none is made
+	Webhook            *Webhook                // nil: there is none
+	LogLevel           string                  // debug, info, warn or error
+	LogFormat          string                  // text or json
 }
 
 // Flags are the flags of larder controller. Bind them before the command line is parsed.
@@ -53,6 +57,8 @@ type Flags struct {
 	keepWorkloads bool
 	leaderElect   bool
 	tokenSecret   string
+	registryTLS   string
+	tlsSettle     time.Duration
 }
 
 // Bind adds the flags to a set.
@@ -72,6 +78,10 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "work only while holding the Lease in Larder's namespace: for more than one replica")
 	flags.StringVar(&f.tokenSecret, flagTokenSecret, "",
 		"Secret in Larder's namespace, made where it is absent, whose key token larder-proxy shows to the registry; default: none is made")
+	flags.StringVar(&f.registryTLS, flagRegistryTLS, "",
+		"make the registry's certificate, in the Secret <this>-tls in Larder's namespace, and whom to trust for it in the ConfigMap <this>-ca; default: none is made")
+	flags.DurationVar(&f.tlsSettle, flagTLSSettle, 0, "for tests: how long a certificate is trusted before it is served; 0: 1h")
+	_ = flags.MarkHidden(flagTLSSettle)
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
@@ -79,7 +89,8 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
-	err := errors.Join(daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
+	err := errors.Join(daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen),
+		checkName(flagTokenSecret, f.tokenSecret), checkName(flagRegistryTLS, f.registryTLS))
 	if err != nil {
 		return Options{}, err
 	}
@@ -92,7 +103,8 @@ func (f *Flags) Options() (Options, error) {
 	return Options{
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
 		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
-		LogLevel: f.log.Level, LogFormat: f.log.Format,
+		RegistryTLS: certificate.KeptOptions{Namespace: in.Namespace, Name: f.registryTLS, Settle: f.tlsSettle},
+		LogLevel:    f.log.Level, LogFormat: f.log.Format,
 	}, nil
 }
 
@@ -103,9 +115,10 @@ func (f *Flags) defaults() (policy.Defaults, error) {
 	return serve.ReadDefaults(f.config, f.flags.Changed(flagConfig))
 }
 
-func (f *Flags) checkTokenSecret() error {
-	if wrong := validation.IsDNS1123Subdomain(f.tokenSecret); f.tokenSecret != "" && len(wrong) > 0 {
-		return fmt.Errorf("--%s: %q: %s", flagTokenSecret, f.tokenSecret, strings.Join(wrong, ", "))
+// checkName says what is wrong with the name of an object that a flag names, if it does.
+func checkName(flag, name string) error {
+	if wrong := validation.IsDNS1123Subdomain(name); name != "" && len(wrong) > 0 {
+		return fmt.Errorf("--%s: %q: %s", flag, name, strings.Join(wrong, ", "))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/options/configfile"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/token"
@@ -29,6 +30,7 @@ type Options struct {
 	MetricsListen string      // host:port
 	Registry      []string    // each a host:port
 	Token         *token.File // shown to the registry; nil: none is
+	Trust         *hop.Trust  // by which the registry is known; nil: it is asked in plain HTTP
 	Node          string      // empty: the registry is not told
 	MirrorMode    bool        // never go to an origin
 	Registries    []upstream.Registry
@@ -43,6 +45,7 @@ type Flags struct {
 	listen daemon.Listen
 	log    daemon.Log
 	token  daemon.Token
+	trust  daemon.Trust
 	config string
 	o      Options
 }
@@ -55,6 +58,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.o.Registry, flagRegistry, nil,
 		"host:port of the registry, such as a headless Service's, or several; all their addresses are replicas")
 	f.token.Bind(flags, "file whose first line the registry wants to see; read again when it changes")
+	f.trust.Bind(flags)
 	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
 	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
 	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
@@ -66,10 +70,11 @@ func (f *Flags) Options() (Options, error) {
 	o := f.o
 	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
 	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
-	var tokenErr, registriesErr error
+	var tokenErr, trustErr, registriesErr error
 	o.Token, tokenErr = f.token.Open()
+	o.Trust, trustErr = f.trust.Open()
 	o.Registries, registriesErr = f.registries()
-	if err := errors.Join(append(errs, tokenErr, registriesErr)...); err != nil {
+	if err := errors.Join(append(errs, tokenErr, trustErr, registriesErr)...); err != nil {
 		return Options{}, err
 	}
 	return o, nil

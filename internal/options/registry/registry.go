@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/options/cluster"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/serve"
@@ -26,7 +27,8 @@ type Options struct {
 	PullSecretNamespaces []string // in which pull secrets of pods may be read; none: in all
 	Mirrors              int      // images brought in at a time
 
-	Token *token.File // what larder-proxy has to show; nil: nothing
+	Token       *token.File      // what larder-proxy has to show; nil: nothing
+	Certificate *hop.Certificate // with which larder-proxy is answered; nil: in plain HTTP
 }
 
 // Flags are the flags of larder registry. Bind them before the command line is parsed.
@@ -38,6 +40,7 @@ type Flags struct {
 	namespaces []string
 	mirrors    int
 	token      daemon.Token
+	hop        daemon.Certificate
 }
 
 // Bind adds the flags to a set.
@@ -50,6 +53,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
 	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
+	f.hop.Bind(flags)
 }
 
 // Options reads the configuration file and returns validated options, or all that is wrong at once.
@@ -57,7 +61,8 @@ func (f *Flags) Options() (Options, error) {
 	store, storeErr := f.store.Options()
 	in, inErr := f.cluster.Options()
 	shown, tokenErr := f.token.Open()
-	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr}
+	certificate, certificateErr := f.hop.Open()
+	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr, certificateErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
 	}
@@ -66,7 +71,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
-		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Token: shown,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Token: shown, Certificate: certificate,
 	}, nil
 }
 

@@ -17,6 +17,9 @@ spec:
     - --listen=:7439
     - --metrics-listen=:7440
     - --token-file=/var/run/larder/token/token
+    {{- if .Values.tls.enabled }}
+    - --tls-cert-dir=/var/run/larder/tls
+    {{- end }}
     - --proxy={{ include "larder.proxyPrefix" . }}
     - --mirror-mode={{ .Values.mirror.enabled }}
     - --mirrors={{ .Values.registry.mirrors }}
@@ -43,6 +46,9 @@ spec:
     volumeMounts:
     - {name: config, mountPath: /etc/larder, readOnly: true}
     - {name: token, mountPath: /var/run/larder/token, readOnly: true}
+    {{- if .Values.tls.enabled }}
+    - {name: tls, mountPath: /var/run/larder/tls, readOnly: true}
+    {{- end }}
     - {name: data, mountPath: /var/lib/larder}
     {{- if $sources }}
     - {name: registries, mountPath: /var/run/larder/registries, readOnly: true}
@@ -57,6 +63,13 @@ spec:
       items: [{key: larder.yaml, path: larder.yaml}]
   - name: token
     secret: {secretName: {{ include "larder.tokenSecret" . }}, defaultMode: 0440}
+  {{- if .Values.tls.enabled }}
+  - name: tls
+    secret:
+      secretName: {{ include "larder.fullname" . }}-registry-tls
+      items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
+      defaultMode: 0440
+  {{- end }}
   {{- if or $driver (not $storage.enabled) }}
   - name: data
     emptyDir: {} # the kubelet would end the pod at a limit; the registry has one of its own
