@@ -47,6 +47,13 @@ type Cache interface {
 	Untag(ctx context.Context, ref imageref.Reference) error
 }
 
+// Share says for which repositories this process is the one of several that brings images in and writes their status.
+type Share interface {
+	Owns(repository string) bool
+	// Generation changes whenever an answer of Owns may have changed.
+	Generation() uint64
+}
+
 // Options configure a Reconciler.
 type Options struct {
 	Client   client.Client // with a cache that package usage indexed
@@ -54,6 +61,7 @@ type Options struct {
 	Policies *policy.Current      // for the platforms of a Repository; nil: none
 	Events   events.EventRecorder // nil: nobody is told
 	Mirrors  int                  // at a time; 0: 8
+	Share    Share                // nil: all repositories are this process's
 	Now      func() time.Time     // nil: time.Now
 }
 
@@ -77,6 +85,9 @@ func New(o Options) *Reconciler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Share == nil {
+		o.Share = alone{}
+	}
 	if o.Policies == nil {
 		o.Policies = &policy.Current{}
 	}
@@ -87,7 +98,13 @@ func New(o Options) *Reconciler {
 	}
 }
 
-// Register adds the reconciler to a manager. It needs no leader: each registry answers for its own store.
+// alone is the share of a process that has no peers.
+type alone struct{}
+
+func (alone) Owns(string) bool   { return true }
+func (alone) Generation() uint64 { return 0 }
+
+// Register adds the reconciler to a manager. It needs no leader: each registry answers for its own store, or for its share of one.
 func (r *Reconciler) Register(m manager.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).Named("mirror").
 		For(&v1alpha1.CachedImage{}).
@@ -125,10 +142,21 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	ref, err := imageref.Parse(found.Spec.SourceImage)
 	switch {
+	case !r.owns(&found, ref, err == nil):
+		r.memory.leave(req.Name, r.mirrors) // what is on its way here its owner brings in
+		return ctrl.Result{}, nil
 	case !found.DeletionTimestamp.IsZero():
 		return r.remove(ctx, &found, ref, err == nil)
 	case err != nil:
 		return ctrl.Result{}, r.refuse(ctx, &found, err)
 	}
 	return r.keep(ctx, &found, ref)
+}
+
+// owns says whether an object is this process's to look after.
+func (r *Reconciler) owns(found *v1alpha1.CachedImage, ref imageref.Reference, parsed bool) bool {
+	if !parsed {
+		return r.o.Share.Owns(found.Spec.SourceImage)
+	}
+	return r.o.Share.Owns(ref.Repository.String())
 }

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
@@ -77,12 +79,13 @@ type background struct{ *Reconciler }
 // NeedLeaderElection says that every registry runs it.
 func (background) NeedLeaderElection() bool { return false }
 
-// Start passes changed tags and changed policies on until ctx ends, and ends mirrors and checks then.
+// Start passes changed tags, policies and shares on until ctx ends, and ends mirrors and checks then.
 func (b background) Start(ctx context.Context) error {
 	defer b.checks.close()
 	defer b.mirrors.close()
 	ticker := time.NewTicker(gather)
 	defer ticker.Stop()
+	share := b.o.Share.Generation()
 	for generation := b.o.Policies.Generation(); ; {
 		select {
 		case <-ctx.Done():
@@ -96,7 +99,22 @@ func (b background) Start(ctx context.Context) error {
 			generation = now
 			b.platformsChanged()
 		}
+		if now := b.o.Share.Generation(); now != share && b.shareChanged(ctx) == nil {
+			share = now
+		}
 	}
+}
+
+// shareChanged has every object reconciled: some have a new owner.
+func (r *Reconciler) shareChanged(ctx context.Context) error {
+	var all v1alpha1.CachedImageList
+	if err := r.o.Client.List(ctx, &all); err != nil {
+		return fmt.Errorf("listing CachedImages: %w", err)
+	}
+	for i := range all.Items {
+		r.queue.add(all.Items[i].Name)
+	}
+	return nil
 }
 
 // platformsChanged has the images reconciled that want other platforms than they did.

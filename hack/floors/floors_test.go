@@ -35,6 +35,7 @@ var floors = [][]part{
 		{name: "internal/logging"},
 		{name: "internal/metrics"},
 		{name: "internal/ocipath"},
+		{name: "internal/replicas"},
 		{name: "internal/strictyaml"},
 		{name: "internal/token"},
 		{name: "internal/version"},

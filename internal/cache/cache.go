@@ -46,6 +46,7 @@ type Cache struct {
 	now      func() time.Time
 	onTag    func(imageref.Repository, string)
 	keeps    func(imageref.Repository, digest.Digest) bool
+	owns     func(imageref.Repository) bool
 
 	checkTimeout time.Duration
 	expiryDelay  time.Duration
@@ -79,10 +80,13 @@ func New(o Options) *Cache {
 	c := &Cache{
 		store: o.Store, origin: o.Origin, policies: o.Policies, metrics: o.Metrics, log: o.Log,
 		now: o.Now, onTag: o.OnTag, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
-		bodies: newBodies(bodiesInMemory), removals: newRemovals(), pulls: newPulls(), keeps: o.Keeps, sweepGrace: o.SweepGrace,
+		bodies: newBodies(bodiesInMemory), removals: newRemovals(), pulls: newPulls(), keeps: o.Keeps, owns: o.Owns, sweepGrace: o.SweepGrace,
 	}
 	if c.keeps == nil {
 		c.keeps = func(imageref.Repository, digest.Digest) bool { return false }
+	}
+	if c.owns == nil {
+		c.owns = func(imageref.Repository) bool { return true }
 	}
 	if c.onTag == nil {
 		c.onTag = func(imageref.Repository, string) {}

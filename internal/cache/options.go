@@ -48,7 +48,10 @@ type Options struct {
 	// and must not block.
 	OnTag func(repo imageref.Repository, tag string)
 	// Keeps, if set, says that an object names a manifest by its digest, or that it is in use, so that no sweep deletes it (M4).
-	Keeps   func(repo imageref.Repository, dgst digest.Digest) bool
+	Keeps func(repo imageref.Repository, dgst digest.Digest) bool
+	// Owns, if set, says whether this process is the one of several on a shared store that does for a repository what nobody asks for:
+	// periodic checks (T8), and the expiry of unused tags (M5).
+	Owns    func(repo imageref.Repository) bool
 	Metrics *metrics.Metrics
 	Log     logr.Logger
 }

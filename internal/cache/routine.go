@@ -19,6 +19,9 @@ func (c *Cache) CheckPeriodic(ctx context.Context) {
 	var g errgroup.Group
 	g.SetLimit(periodicChecks)
 	for _, repo := range c.policies.Periodic() {
+		if !c.owns(repo) {
+			continue
+		}
 		tags, err := c.store.Tags(ctx, repo)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			c.log.Error(err, "listing the tags of a periodic policy", "repository", repo.String())
@@ -60,6 +63,9 @@ func (c *Cache) ExpireUnused(ctx context.Context) error {
 		return nil
 	}
 	return c.store.Repositories(ctx, func(repo imageref.Repository) error {
+		if !c.owns(repo) {
+			return ctx.Err()
+		}
 		tags, err := c.store.Tags(ctx, repo)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/tests/origin"
 )
 
@@ -416,5 +417,46 @@ func TestTag_M5_ExpiresAfterItsLastPull(t *testing.T) {
 		if err != nil || rec.Untagged != want {
 			t.Errorf("tag %s: got untagged %v (%v), want %v", tag, rec.Untagged, err, want)
 		}
+	}
+}
+
+func TestTag_T8_AnotherReplicasTagsAreNotChecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.set(Policy{Check: true, Interval: time.Hour, Periodic: true})
+	owned := false
+	f.options.Owns = func(imageref.Repository) bool { return owned }
+	f.restart(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.mirror(t, "app:1")
+	f.clock.advance(2 * time.Hour)
+	for _, want := range []int{0, 1} {
+		f.origin.Forget()
+		f.CheckPeriodic(t.Context())
+		if n := f.origin.Count(origin.Everything()); n != want {
+			t.Errorf("%d requests to the origin where the tag is this replica's: %v", n, owned)
+		}
+		owned = true
+	}
+}
+
+func TestExpiry_M5_AnotherReplicasTagsStay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.options.ExpiryDelay = time.Hour
+	owned := false
+	f.options.Owns = func(imageref.Repository) bool { return owned }
+	f.restart(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.mirror(t, "app:1")
+	f.clock.advance(2 * time.Hour)
+	for range 2 {
+		if err := f.ExpireUnused(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.image(t, "app:1"); got.Untagged != owned {
+			t.Errorf("untagged %v where the tag is this replica's: %v", got.Untagged, owned)
+		}
+		owned = true
 	}
 }

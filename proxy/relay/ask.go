@@ -21,10 +21,10 @@ func (a *answer) close() { _ = a.Body.Close() }
 
 // ask asks the replicas in turn, first the one that owns the repository, and returns the first answer; nil where there is none.
 func (h *Handler) ask(ctx context.Context, q *request, header http.Header) *answer {
-	h.o.Replicas.await(ctx)
+	h.o.Replicas.Await(ctx)
 	ranked := h.o.Replicas.ranked(q.key(), time.Now())
 	if len(ranked) == 0 {
-		h.o.Replicas.lookAgain()
+		h.o.Replicas.LookAgain()
 	}
 	for _, replica := range ranked {
 		a, outcome := h.try(ctx, replica, q, header)
@@ -51,7 +51,7 @@ func (h *Handler) avoid(replica *replica, why string) {
 		h.o.Log.Info("a replica of the registry failed", "replica", replica.address, "reason", why)
 	}
 	replica.failed(now)
-	h.o.Replicas.lookAgain()
+	h.o.Replicas.LookAgain()
 }
 
 // try asks one replica. Where it gives no answer that is for the client, the outcome says why.

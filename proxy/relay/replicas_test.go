@@ -2,12 +2,8 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,7 +15,7 @@ func replicasAt(t *testing.T, addresses ...string) *Replicas {
 	t.Helper()
 	lookup := func(context.Context, string) ([]string, error) { return addresses, nil }
 	r := NewReplicas([]string{"registry:7439"}, lookup, prometheus.NewGauge(prometheus.GaugeOpts{}), logr.Discard())
-	r.refresh(t.Context())
+	r.Refresh(t.Context())
 	return r
 }
 
@@ -65,43 +61,4 @@ func TestReplicas_OneThatFailedComesLastForAWhile(t *testing.T) {
 	if got := r.ranked("a", now.Add(avoidFor)); got[0] != order[0] {
 		t.Errorf("later: %v", addresses(got))
 	}
-}
-
-func TestReplicas_KeepTheLastGoodAddresses(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var hosts atomic.Pointer[[]string] // nil: DNS fails
-		var missing atomic.Bool            // DNS says that there is none
-		hosts.Store(&[]string{"10.0.0.1"})
-		lookup := func(context.Context, string) ([]string, error) {
-			if missing.Load() {
-				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
-			}
-			if found := hosts.Load(); found != nil {
-				return *found, nil
-			}
-			return nil, errors.New("no DNS")
-		}
-		r := NewReplicas([]string{"registry:7439"}, lookup, prometheus.NewGauge(prometheus.GaugeOpts{}), logr.Discard())
-		go r.Run(t.Context())
-		look := func(want ...string) {
-			t.Helper()
-			if diff := cmp.Diff(want, addresses(r.ranked("a", time.Now()))); diff != "" {
-				t.Errorf("replicas (-want +got):\n%s", diff)
-			}
-		}
-		synctest.Wait()
-		look("10.0.0.1:7439")
-		hosts.Store(nil)
-		time.Sleep(2 * refreshEvery)
-		look("10.0.0.1:7439")
-		hosts.Store(&[]string{"10.0.0.2"})
-		r.lookAgain()
-		time.Sleep(2 * refreshPause)
-		look("10.0.0.2:7439")
-		missing.Store(true)
-		r.lookAgain()
-		time.Sleep(2 * refreshPause)
-		look()
-	})
 }

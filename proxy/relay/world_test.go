@@ -114,7 +114,7 @@ func (w *world) known(t *testing.T) *Replicas {
 	}
 	lookup := func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	known := NewReplicas(targets, lookup, prometheus.NewGauge(prometheus.GaugeOpts{}), logr.Discard())
-	known.refresh(t.Context())
+	known.Refresh(t.Context())
 	return known
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	Metrics     *metrics.Metrics
 	Log         logr.Logger
 
+	// Owns says for which repositories this process does what nobody asks for, see cache.Options; nil: for all.
+	Owns func(repo imageref.Repository) bool
 	// Keep says that a tag must not expire although no object names it; nil: of none.
 	Keep func(repo imageref.Repository, tag string) bool
 	// KeepDigest says the same of a manifest that must not be swept; nil: of none.
@@ -74,7 +76,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 	w.release = append(w.release, func() error { origin.Close(); return nil })
 	w.Cache = cache.New(cache.Options{
 		Store: kept, Origin: origin, Policies: policies{o.Policies, o.Keep}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
-		SweepGrace: o.Sweep.Grace, Keeps: o.keeps, OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
+		SweepGrace: o.Sweep.Grace, Keeps: o.keeps, Owns: o.Owns, OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
 	})
 	w.release = append(w.release, func() error { w.Cache.Close(); return nil })
 	return nil

@@ -44,9 +44,13 @@ func (p *process) manage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mirrors := mirror.New(mirror.Options{
+	o := mirror.Options{
 		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: m.GetEventRecorder(name), Mirrors: p.options.Mirrors,
-	})
+	}
+	if p.share != nil {
+		o.Share = p.share
+	}
+	mirrors := mirror.New(o)
 	err = errors.Join(
 		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
 		usage.IndexImages(ctx, m.GetFieldIndexer()),

@@ -22,6 +22,7 @@ import (
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/registry"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/replicas"
 	"github.com/larder-dev/larder/internal/usage"
 	"github.com/larder-dev/larder/internal/version"
 	"github.com/opencontainers/go-digest"
@@ -47,6 +48,7 @@ type process struct {
 	follower *policies.Reconciler
 	pods     *kube.Reader
 	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
+	share    *replicas.Share                   // nil: there are no peers; set before the server serves
 	server   *server.Server
 }
 
@@ -62,7 +64,7 @@ func Run(ctx context.Context, o registry.Options, out io.Writer, log logr.Logger
 		err = p.announce(out)
 	}
 	if err == nil {
-		err = p.server.Serve(ctx, p.follow)
+		err = p.server.Serve(ctx, p.background()...)
 	}
 	return errors.Join(err, p.server.Close())
 }
@@ -88,7 +90,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 	return server.Options{
 		TLS: p.tls(), Holds: p.holds(),
 		Options: owner.Options{
-			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep, KeepDigest: p.keepDigest,
+			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Owns: p.owns, Keep: p.keep, KeepDigest: p.keepDigest,
 			Self: func() []string { return []string{kube.Address(p.config)} },
 			Credentials: access.New(access.Options{
 				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
@@ -126,7 +128,10 @@ func (p *process) open(ctx context.Context) error {
 	if err := p.follower.Load(); err != nil {
 		p.log.Error(err, "the defaults alone are in force until the API server answers")
 	}
-	return p.server.Listen(ctx)
+	if err := p.server.Listen(ctx); err != nil {
+		return err
+	}
+	return p.join()
 }
 
 func (p *process) tagChanged(repo imageref.Repository, tag string) {

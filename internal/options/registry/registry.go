@@ -2,8 +2,12 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
 
 	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/options/cluster"
@@ -16,6 +20,8 @@ import (
 const (
 	flagNamespaces = "pull-secret-namespaces"
 	flagMirrors    = "mirrors"
+	flagPeers      = "peers"
+	flagPodIP      = "pod-ip"
 )
 
 // Options are what larder registry runs with.
@@ -26,6 +32,9 @@ type Options struct {
 	MetricsListen        string   // host:port of metrics and probes
 	PullSecretNamespaces []string // in which pull secrets of pods may be read; none: in all
 	Mirrors              int      // images brought in at a time
+
+	Peers []string   // host:port of all replicas on one object storage, as node proxies are told them; none: this one is alone
+	PodIP netip.Addr // under which Peers name this replica, with the port of Listen
 
 	Token       *token.File      // what larder-proxy has to show; nil: nothing
 	Certificate *hop.Certificate // with which larder-proxy is answered; nil: in plain HTTP
@@ -41,6 +50,8 @@ type Flags struct {
 	mirrors    int
 	token      daemon.Token
 	hop        daemon.Certificate
+	peers      []string
+	podIP      string
 }
 
 // Bind adds the flags to a set.
@@ -52,6 +63,9 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.namespaces, flagNamespaces, nil,
 		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
 	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
+	flags.StringSliceVar(&f.peers, flagPeers, nil,
+		"host:port of the replicas that share an object storage, such as a headless Service's: each brings in its part; default: there are no others")
+	flags.StringVar(&f.podIP, flagPodIP, "", "address of this replica among --peers, which has the port of --listen; default: $POD_IP")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 	f.hop.Bind(flags)
 }
@@ -62,7 +76,8 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	shown, tokenErr := f.token.Open()
 	certificate, certificateErr := f.hop.Open()
-	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr, certificateErr}
+	podIP, peersErr := f.checkPeers()
+	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr, certificateErr, peersErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
 	}
@@ -71,7 +86,8 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
-		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Token: shown, Certificate: certificate,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Peers: f.peers, PodIP: podIP,
+		Token: shown, Certificate: certificate,
 	}, nil
 }
 
@@ -85,4 +101,22 @@ func (f *Flags) checkNamespaces() error {
 		errs = append(errs, cluster.CheckNamespace(flagNamespaces, namespace))
 	}
 	return errors.Join(errs...)
+}
+
+// checkPeers returns this replica's own address, where there are others.
+func (f *Flags) checkPeers() (netip.Addr, error) {
+	if len(f.peers) == 0 {
+		return netip.Addr{}, nil
+	}
+	var errs []error
+	for _, peer := range f.peers {
+		if host, port, err := net.SplitHostPort(peer); err != nil || host == "" || port == "" {
+			errs = append(errs, fmt.Errorf("--%s: %q: write host:port, such as larder-registry.larder.svc:7439", flagPeers, peer))
+		}
+	}
+	own, err := netip.ParseAddr(cmp.Or(f.podIP, os.Getenv("POD_IP")))
+	if err != nil || own.IsUnspecified() {
+		errs = append(errs, fmt.Errorf("--%s: %q: write the address under which --%s has this replica, or set $POD_IP", flagPodIP, f.podIP, flagPeers))
+	}
+	return own.Unmap(), errors.Join(errs...)
 }

@@ -52,6 +52,8 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"No mirror":                        {[]string{"--mirrors", "0"}, "--mirrors: 0: write a number from 1 on"},
 		"A bad namespace":                  {[]string{"--pull-secret-namespaces", "a,B"}, `--pull-secret-namespaces: "B"`},
 		"An empty list is not all of them": {[]string{"--pull-secret-namespaces", ""}, "--pull-secret-namespaces: empty: write a namespace"},
+		"Peers without an own address":     {[]string{"--peers", "a:1"}, `--pod-ip: "": write the address under which --peers has this replica`},
+		"A peer without a port":            {[]string{"--peers", "a", "--pod-ip", "10.0.0.1"}, `--peers: "a": write host:port`},
 		"One address for both":             {[]string{"--listen", ":1", "--metrics-listen", ":1"}, `both are ":1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
