@@ -113,6 +113,10 @@ func TestHandler_CacheStatus(t *testing.T) {
 		"A miss passed through": {cache.Outcome{Kind: cache.Miss}, "larder; fwd=uri-miss", ""},
 		"Joined":                {cache.Outcome{Kind: cache.Collapsed}, "larder; fwd=uri-miss; collapsed", ""},
 		"Revalidated":           {cache.Outcome{Kind: cache.Revalidated}, "larder; fwd=stale; fwd-status=200", ""},
+		"Pinned":                {cache.Outcome{Kind: cache.Hit, TTL: -1, Held: cache.HeldPinned}, "larder; hit; detail=pinned", ""},
+		"Pinned, for a while":   {cache.Outcome{Kind: cache.Hit, TTL: time.Minute, Held: cache.HeldPinned}, "larder; hit; ttl=60; detail=pinned", ""},
+		"Immutable":             {cache.Outcome{Kind: cache.Revalidated, Held: cache.HeldImmutable}, "larder; fwd=stale; fwd-status=200; detail=immutable", ""},
+		"Pinned, and stale":     {cache.Outcome{Kind: cache.Stale, Why: "timeout", Held: cache.HeldPinned}, "larder; hit; detail=stale-timeout", `299 - "stale: timeout"`},
 		"Stale":                 {cache.Outcome{Kind: cache.Stale, Why: "timeout"}, "larder; hit; detail=stale-timeout", `299 - "stale: timeout"`},
 		"None":                  {cache.Outcome{}, "", ""},
 	}

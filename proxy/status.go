@@ -29,7 +29,16 @@ func tell(w http.ResponseWriter, o cache.Outcome) {
 	}
 }
 
+// cacheStatus words an outcome. What holds a tag is a detail where it says no other.
 func cacheStatus(o cache.Outcome) []string {
+	value := statusOf(o)
+	if o.Held == "" || o.Kind != cache.Hit && o.Kind != cache.Revalidated {
+		return value
+	}
+	return []string{value[0] + "; detail=" + o.Held}
+}
+
+func statusOf(o cache.Outcome) []string {
 	switch o.Kind {
 	case cache.Hit:
 		if o.TTL < 0 {

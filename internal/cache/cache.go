@@ -26,7 +26,6 @@ const (
 	checkLife      = 15 * time.Second // T6: how long a check runs on when nobody waits for it any more
 	answerTimeout  = 24 * time.Second // T1: containerd gives up at 30 s; what is left is for the network
 	tagsInMemory   = 50_000           // tag records held in memory
-	historyLimit   = 5                // revisions kept in a tag's history
 	pulledPrecise  = time.Hour        // how exactly the time of the last pull is stored
 	bodiesInMemory = 16 << 20         // bytes of manifests held in memory
 	listsInMemory  = 256              // lists of tags and referrers held in memory

@@ -26,8 +26,8 @@ type evictable struct {
 }
 
 // Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, those that were pulled
-// longest ago go first. What they share with others stays. Where that is not enough, it says so, and the store goes on growing. The caller
-// repeats it. A shared store is left as it is: the error is store.ErrShared.
+// longest ago go first; where that is not enough, revisions of the others' histories that nobody uses. What they share with others stays.
+// Where that is not enough either, it says so, and the store goes on growing. The caller repeats it. A shared store is left as it is: the error is store.ErrShared.
 func (c *Cache) Evict(ctx context.Context, limit Limit) error {
 	if c.store.Shared() {
 		return store.ErrShared
@@ -43,6 +43,9 @@ func (c *Cache) Evict(ctx context.Context, limit Limit) error {
 	}
 	if err == nil && used > limit.High {
 		used, err = c.evictTo(ctx, used, limit.Low)
+	}
+	if err == nil && used > limit.High {
+		used, err = c.evictHistory(ctx, used, limit.Low)
 	}
 	c.metrics.StoreBytes.Set(float64(used))
 	c.crowded(err == nil && used > limit.High, used, limit)
@@ -103,7 +106,7 @@ func (c *Cache) evictables(ctx context.Context) ([]evictable, error) {
 		}
 		for _, tag := range tags {
 			rec, err := c.store.Tag(ctx, repo, tag)
-			if err == nil && !rec.Untagged && !c.policies.Named(repo, tag) {
+			if err == nil && !rec.Untagged && rec.Pin.By == "" && !c.policies.Named(repo, tag) {
 				images = append(images, evictable{imageref.Reference{Repository: repo, Tag: tag}, rec.PulledAt})
 			}
 		}

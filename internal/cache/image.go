@@ -22,6 +22,11 @@ type Image struct {
 	ChangedAt time.Time     // when the tag last moved; zero for an image by digest
 	Untagged  bool          // removed, and served only where the origin fails
 
+	Pin     store.Pin        // why the tag stays at Digest; zero: it follows its origin
+	Held    bool             // the tag is immutable, and so does not move to Upstream
+	Moved   bool             // the tag is immutable, and its origin has another revision than it is at by itself
+	History []store.Revision // what the tag was, newest first; not to be changed
+
 	// Problem is why the last check since the start of the process was not answered, at ProblemAt; nil where it was, or there was none.
 	// It is an *Error where the origin failed.
 	Problem   error
@@ -30,21 +35,43 @@ type Image struct {
 
 // Image says what is known of an image without asking its origin; store.ErrNotFound where that is nothing. Platforms are those that
 // Complete and Size are about, as in Mirror. Blobs are looked for in the store at every call, so that one that was lost or truncated
-// behind our back makes the image incomplete (M3). Where the store cannot tell, the error is its own.
+// behind our back makes the image incomplete (M3); that all of it is there is noted in the history. Where the store cannot tell, the error
+// is its own.
 func (c *Cache) Image(ctx context.Context, ref imageref.Reference, platforms []string) (Image, error) {
 	if ref.Digest != "" {
 		return c.imageByDigest(ctx, ref, platforms)
 	}
-	st, err := c.tagState(ctx, tagKey{ref.Repository, ref.Tag})
+	key := tagKey{ref.Repository, ref.Tag}
+	st, err := c.tagState(ctx, key)
 	if err != nil {
 		return Image{}, fmt.Errorf("looking for image %s: %w", ref, err)
 	}
 	rec := st.rec.Load()
-	img := Image{Upstream: rec.Digest, CheckedAt: rec.CheckedAt, ChangedAt: rec.ChangedAt, Untagged: rec.Untagged}
+	img := Image{
+		Upstream: rec.OriginDigest(), CheckedAt: rec.CheckedAt, ChangedAt: rec.ChangedAt, Untagged: rec.Untagged,
+		Pin: rec.Pin, History: rec.History, Held: c.policyOf(key, st).Immutable,
+	}
+	img.Moved = img.Held && rec.Followed() != "" && img.Upstream != "" && img.Upstream != rec.Followed()
 	if p := st.problem.Load(); p != nil {
 		img.Problem, img.ProblemAt = p.err, p.at
 	}
-	return c.withInventory(ctx, img, ref, c.servable(ctx, ref.Repository, rec), platforms)
+	img, err = c.withInventory(ctx, img, ref, c.servable(ctx, ref.Repository, rec), platforms)
+	if err == nil && img.Complete && !rec.Untagged {
+		img.History = c.noteComplete(ctx, key, rec, img.Digest)
+	}
+	return img, err
+}
+
+// noteComplete has a tag's history say that a revision was found whole, and returns it.
+func (c *Cache) noteComplete(ctx context.Context, key tagKey, rec *store.TagRecord, dgst digest.Digest) []store.Revision {
+	if rec.Digest != dgst || len(rec.History) == 0 || !rec.History[0].CompleteAt.IsZero() {
+		return rec.History
+	}
+	c.markComplete(ctx, key, dgst)
+	if st, err := c.tagState(ctx, key); err == nil {
+		rec = st.rec.Load()
+	}
+	return rec.History
 }
 
 func (c *Cache) imageByDigest(ctx context.Context, ref imageref.Reference, platforms []string) (Image, error) {

@@ -91,13 +91,39 @@ func (c *Cache) importImage(ctx context.Context, ref imageref.Reference, desc oc
 	return nil
 }
 
+// importTag has a tag be at what was imported, unless it may not move.
 func (c *Cache) importTag(ctx context.Context, ref imageref.Reference, desc ocispec.Descriptor, began removal) error {
-	return c.bringTag(ctx, tagKey{ref.Repository, ref.Tag}, began, func(r *store.TagRecord) bool {
+	key := tagKey{ref.Repository, ref.Tag}
+	immutable, left := c.policies.Policy(key.repo, key.tag).Immutable, c.survey(ctx, key)
+	var refused error
+	err := c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+		if refused = mayImport(r, desc.Digest, immutable); refused != nil {
+			return false
+		}
 		checked := r.CheckedAt
-		switchTo(r, desc, c.now(), "import")
-		r.CheckedAt, r.PulledAt, r.Complete = checked, c.now(), desc.Digest
+		if r.Digest != desc.Digest {
+			left.note(r, c.now())
+		}
+		switchTo(r, desc, c.now(), store.Imported)
+		completed(r, c.now())
+		left.trim(r)
+		r.CheckedAt, r.PulledAt = checked, c.now()
 		return true
 	})
+	return errors.Join(refused, err)
+}
+
+// mayImport says why a tag may not be at what is imported.
+func mayImport(r *store.TagRecord, dgst digest.Digest, immutable bool) error {
+	switch {
+	case r.Digest == "" || r.Untagged || r.Digest == dgst:
+		return nil
+	case r.Pin.By != "":
+		return fmt.Errorf("the tag is pinned to %s: unpin it first", r.Digest)
+	case immutable:
+		return fmt.Errorf("the tag is immutable, and is %s: remove it first, or take it out of its Repository's immutableTags", r.Digest)
+	}
+	return nil
 }
 
 // importManifest links a stored manifest and what it names, that first. Of an index some platforms may be missing, not all.

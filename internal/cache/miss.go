@@ -77,9 +77,10 @@ func (c *Cache) keepMissed(ctx context.Context, repo imageref.Repository, refere
 		left := c.survey(ctx, key)
 		err = c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
 			if r.Digest != m.Digest {
-				left.note(r)
+				left.note(r, now)
 			}
-			switchTo(r, m.Descriptor, now, "pull")
+			switchTo(r, m.Descriptor, now, store.Pulled)
+			left.trim(r)
 			r.PulledAt = now
 			return true
 		})

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"time"
 
 	"github.com/larder-dev/larder/internal/store"
@@ -33,5 +34,6 @@ func tells(before, after *store.TagRecord) bool {
 		return before != after
 	}
 	return before.Digest != after.Digest || before.Complete != after.Complete || before.Untagged != after.Untagged ||
-		!before.CheckedAt.Equal(after.CheckedAt) || !before.ChangedAt.Equal(after.ChangedAt)
+		!before.CheckedAt.Equal(after.CheckedAt) || !before.ChangedAt.Equal(after.ChangedAt) ||
+		before.Pin != after.Pin || !slices.Equal(before.History, after.History)
 }

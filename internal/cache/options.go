@@ -17,6 +17,9 @@ type Policy struct {
 	Interval time.Duration // how old an answered check may be; 0: check at every request (T3)
 	Periodic bool          // whether checks also happen without a request (T8)
 	MaxStale time.Duration // how long a copy may be served unconfirmed; 0: for ever (T10)
+
+	HistoryLimit int  // how many revisions of the tag are kept; 0: five
+	Immutable    bool // once cached, the tag never moves
 }
 
 // Policies tells what its user wants of a tag. Its methods are called on the hot path: they must be quick and safe for
@@ -47,7 +50,8 @@ type Options struct {
 	// moved, its revision was found complete, or it was untagged. It is called often, from many goroutines, without a lock being held,
 	// and must not block.
 	OnTag func(repo imageref.Repository, tag string)
-	// Keeps, if set, says that an object names a manifest by its digest, or that it is in use, so that no sweep deletes it (M4).
+	// Keeps, if set, says that an object names a manifest by its digest, or that it is in use, so that no sweep deletes it (M4) and no
+	// history forgets it.
 	Keeps func(repo imageref.Repository, dgst digest.Digest) bool
 	// Owns, if set, says whether this process is the one of several on a shared store that does for a repository what nobody asks for:
 	// periodic checks (T8), and the expiry of unused tags (M5).

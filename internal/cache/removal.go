@@ -29,6 +29,7 @@ func (c *Cache) Untag(ctx context.Context, ref imageref.Reference) error {
 			c.log.Info("tag removed", "repository", key.repo.String(), "reference", key.tag, "digest", r.Digest)
 		}
 		r.Untagged, r.PulledAt = true, time.Time{} // not pulled since: what tells it from a tag that expired
+		r.Pin, r.Upstream = store.Pin{}, ""        // what comes back is what its origin has then
 		return true
 	})
 	if err != nil {

@@ -35,6 +35,9 @@ func (c *Cache) removable(ctx context.Context, ref imageref.Reference) error {
 	if c.policies.Named(ref.Repository, ref.Tag) {
 		return errInUse
 	}
+	if st.rec.Load().Pin.By != "" {
+		return errors.New("it is pinned: unpin it first")
+	}
 	return nil
 }
 

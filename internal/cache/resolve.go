@@ -139,22 +139,21 @@ func (c *Cache) due(checked time.Time, interval time.Duration) bool {
 	return age < 0 || age >= interval
 }
 
-// checkTag asks the origin for the tag's digest, and brings in the new manifest where it has changed (T5).
+// checkTag asks the origin for the tag's digest, and brings in the new manifest where it has changed (T5). Of a tag that may not move it
+// remembers what the origin has, and the manifest only where the tag will be at it once it is unpinned.
 func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	began := c.removals.now()
 	desc, m, err := c.origin.ResolveManifest(ctx, key.repo, key.tag)
 	if err != nil {
 		return err
 	}
-	if desc.Digest == st.rec.Load().Digest {
-		c.metrics.Checks.WithLabelValues("unchanged").Inc()
-		c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
-			seen(r, c.now())
-			return true
-		}))
-		if rec := st.rec.Load(); rec.Complete != "" && rec.Complete != rec.Digest {
-			c.mirrorMoved(key)
-		}
+	immutable := c.policyOf(key, st).Immutable
+	if unchanged(st.rec.Load(), desc.Digest, immutable) {
+		c.confirmed(ctx, key, st)
+		return nil
+	}
+	if immutable {
+		c.noted(key, c.holdTag(ctx, key, desc.Digest, began))
 		return nil
 	}
 	if m == nil {
@@ -166,8 +165,25 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
 	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, began), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
-	c.metrics.Checks.WithLabelValues("changed").Inc()
 	return nil
+}
+
+// unchanged says whether the origin named what it named before, and the tag is where it is to be then.
+func unchanged(rec *store.TagRecord, named digest.Digest, immutable bool) bool {
+	held := immutable || rec.Pin.By != ""
+	return named == rec.OriginDigest() && (held || rec.Upstream == "")
+}
+
+// confirmed notes that the origin named what it named before.
+func (c *Cache) confirmed(ctx context.Context, key tagKey, st *tagState) {
+	c.metrics.Checks.WithLabelValues("unchanged").Inc()
+	c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
+		seen(r, c.now())
+		return true
+	}))
+	if rec := st.rec.Load(); rec.Complete != "" && rec.Complete != rec.Digest {
+		c.mirrorMoved(key)
+	}
 }
 
 // noted tells the log of a record that could not be written. It holds in memory, so that a full disk does not make the origin's answer
@@ -178,23 +194,54 @@ func (c *Cache) noted(key tagKey, err error) {
 	}
 }
 
-// moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror.
+// moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror. A pinned tag stays where it is,
+// and remembers what it will be at.
 func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, began removal) error {
 	left := c.survey(ctx, key)
-	known := false // whether anything of the old revision says what to mirror
+	known, outcome := false, "changed" // whether anything of the old revision says what to mirror
 	err := c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+		if r.Pin.By != "" {
+			outcome = "held"
+			hold(r, to.Digest, c.now())
+			return true
+		}
 		if r.Digest != to.Digest {
 			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
-			left.note(r)
+			left.note(r, c.now())
 		}
-		switchTo(r, to, c.now(), "check")
+		switchTo(r, to, c.now(), store.Checked)
+		left.trim(r)
 		known = r.Complete != "" || len(r.Platforms) > 0
 		return true
 	})
 	if known {
 		c.mirrorMoved(key)
 	}
+	c.metrics.Checks.WithLabelValues(outcome).Inc()
 	return err
+}
+
+// holdTag notes that the origin has another revision than an immutable tag, and tells of it once for each digest.
+func (c *Cache) holdTag(ctx context.Context, key tagKey, named digest.Digest, began removal) error {
+	c.metrics.Checks.WithLabelValues("held").Inc()
+	return c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+		if is := r.Followed(); is != "" && is != named && r.OriginDigest() != named {
+			c.metrics.ImmutableMoves.Inc()
+			c.log.Info("an immutable tag was moved at its origin, and is served as it was", "repository", key.repo.String(), "reference", key.tag,
+				"digest", is, "upstreamDigest", named)
+		}
+		hold(r, named, c.now())
+		return true
+	})
+}
+
+// hold notes what the origin named at a check of a tag that stays where it is.
+func hold(rec *store.TagRecord, named digest.Digest, now time.Time) {
+	seen(rec, now)
+	rec.Upstream = named
+	if named == rec.Digest {
+		rec.Upstream = ""
+	}
 }
 
 // missUntagged asks for a tag that was removed here, and serves what is still stored of it where the origin fails (M4).

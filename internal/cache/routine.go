@@ -86,7 +86,7 @@ func (c *Cache) expire(ctx context.Context, key tagKey) error {
 	return c.updateTag(ctx, key, func(r *store.TagRecord) bool {
 		now := c.now()
 		switch {
-		case r.Untagged || r.Digest == "":
+		case r.Untagged || r.Digest == "" || r.Pin.By != "":
 			return false
 		case r.PulledAt.IsZero(): // written by another registry: its time begins now
 			r.PulledAt = now

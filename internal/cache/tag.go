@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
@@ -193,41 +192,6 @@ func (c *Cache) pulledPrecision() time.Duration {
 		return pulledPrecise
 	}
 	return min(pulledPrecise, c.expiryDelay/10)
-}
-
-// switchTo makes m the revision of a tag, at now.
-func switchTo(rec *store.TagRecord, m ocispec.Descriptor, now time.Time, cause string) {
-	rec.Untagged = false
-	rec.CheckedAt = now
-	if rec.Digest == m.Digest {
-		seen(rec, now)
-		return
-	}
-	rec.Digest, rec.MediaType, rec.Size = m.Digest, m.MediaType, m.Size
-	rec.ChangedAt = now
-	rec.History = slices.Insert(rec.History, 0, store.Revision{Digest: m.Digest, FirstSeen: now, LastSeen: now, Cause: cause})
-	rec.History = keepRevisions(rec.History, rec.Complete)
-}
-
-// keepRevisions cuts a history, but never what the tag may have to fall back on.
-func keepRevisions(history []store.Revision, complete digest.Digest) []store.Revision {
-	if len(history) <= historyLimit {
-		return history
-	}
-	for _, r := range history[historyLimit:] {
-		if r.Digest == complete {
-			history[historyLimit-1] = r
-		}
-	}
-	return history[:historyLimit]
-}
-
-// seen notes that the origin still names the revision that is served.
-func seen(rec *store.TagRecord, now time.Time) {
-	rec.CheckedAt = now
-	if len(rec.History) > 0 {
-		rec.History[0].LastSeen = now
-	}
 }
 
 func descriptorOf(rec *store.TagRecord) ocispec.Descriptor {

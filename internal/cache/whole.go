@@ -18,6 +18,7 @@ import (
 // last complete one (T5).
 func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, outcome Outcome) (ocispec.Descriptor, Outcome, error) {
 	desc := descriptorOf(rec)
+	outcome.Held = heldBy(rec)
 	if rec.Complete == "" || rec.Complete == rec.Digest {
 		return desc, outcome, nil
 	}
@@ -40,11 +41,7 @@ func (c *Cache) serve(ctx context.Context, key tagKey, rec *store.TagRecord, out
 // markComplete notes that a tag's revision is stored whole.
 func (c *Cache) markComplete(ctx context.Context, key tagKey, dgst digest.Digest) {
 	c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
-		changed := r.Digest == dgst && r.Complete != dgst
-		if changed {
-			r.Complete = dgst
-		}
-		return changed
+		return r.Digest == dgst && completed(r, c.now())
 	}))
 }
 
@@ -55,10 +52,10 @@ func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descript
 	err = c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
 		kept = r.Digest != "" && !r.Untagged
 		if r.Digest == "" { // the store had no room for it when it was pulled
-			switchTo(r, desc, c.now(), "pull")
+			switchTo(r, desc, c.now(), store.Pulled)
 		}
 		if r.Digest == desc.Digest {
-			r.Complete = desc.Digest
+			completed(r, c.now())
 		}
 		if r.Untagged {
 			r.Untagged, r.PulledAt = false, c.now() // its time begins anew (M5)
@@ -66,43 +63,6 @@ func (c *Cache) settleTag(ctx context.Context, key tagKey, desc ocispec.Descript
 		return true
 	})
 	return kept, err
-}
-
-// leaving is what is to be remembered of a revision that a tag leaves.
-type leaving struct {
-	digest    digest.Digest
-	whole     bool
-	platforms []string // that it had
-}
-
-// survey looks at the revision that a tag is about to leave. It reads much, and so goes before the tag's lock.
-func (c *Cache) survey(ctx context.Context, key tagKey) leaving {
-	st, err := c.tagState(ctx, key)
-	if err != nil {
-		return leaving{}
-	}
-	rec := st.rec.Load()
-	return leaving{
-		digest:    rec.Digest,
-		whole:     c.gap(ctx, key.repo, rec.Digest, rec.Platforms) == nil,
-		platforms: c.platformsOf(ctx, key.repo, rec.Digest),
-	}
-}
-
-// note writes the survey into the record, before it is switched.
-func (l leaving) note(r *store.TagRecord) {
-	if r.Digest == "" || r.Digest != l.digest {
-		return
-	}
-	if len(r.History) == 0 { // another registry's
-		r.History = []store.Revision{{Digest: r.Digest}}
-	}
-	if l.whole {
-		r.Complete = r.Digest
-	}
-	if len(l.platforms) > 0 {
-		r.Platforms = l.platforms
-	}
 }
 
 // gap returns the first manifest or blob that an image lacks to be complete: of every platform that was asked for, by name or by a pull of

@@ -17,8 +17,9 @@ type Metrics struct {
 	FetchFailures    *prometheus.CounterVec   // cause (unreachable, denied, not_found, rate_limited, invalid, no_room, storage)
 	FetchResumes     prometheus.Counter       // connections resumed in the middle of a blob
 	DigestMismatches *prometheus.CounterVec   // host: bodies whose digest or size was not the expected one
-	Checks           *prometheus.CounterVec   // outcome (unchanged, changed, unreachable, timeout, denied, not_found, rate_limited, invalid)
+	Checks           *prometheus.CounterVec   // outcome (unchanged, changed, held, unreachable, timeout, denied, not_found, rate_limited, invalid)
 	StaleAnswers     *prometheus.CounterVec   // reason
+	ImmutableMoves   prometheus.Counter       // immutable tags found at another digest at their origin, once for each digest
 	Breaker          *prometheus.GaugeVec     // host: 0 closed, 1 open
 	PassThrough      *prometheus.CounterVec   // reason (no_room, range): blob answers that were not stored
 	DamagedBlobs     prometheus.Counter       // stored blobs found truncated or missing when they were needed
@@ -82,6 +83,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		DigestMismatches: counters("digest_mismatches_total", "Bodies from origins whose size or digest was wrong.", "host"),
 		Checks:           counters("checks_total", "Checks of tags at their origins by outcome.", "outcome"),
 		StaleAnswers:     counters("stale_answers_total", "Answers from the store that a check could not confirm, by reason.", "reason"),
+		ImmutableMoves:   counter("immutable_tag_moves_total", "Immutable tags that were found moved at their origin, once for each new digest."),
 		Breaker:          gauges("origin_breaker_open", "1 while checks at this origin are held after a failure, else 0.", "host"),
 		PassThrough:      counters("pass_through_total", "Blob answers streamed from the origin without being stored, by reason.", "reason"),
 		DamagedBlobs:     counter("damaged_blobs_total", "Stored blobs found truncated or missing when they were needed."),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -120,6 +121,7 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 	}
 	if i, known := c.imageAt[ref]; known {
 		c.set.images[i].Retain = c.set.images[i].Retain || object.Spec.Retain
+		c.set.images[i].Pinned = cmp.Or(c.set.images[i].Pinned, digest.Digest(object.Spec.PinnedDigest)) // the oldest counts
 		return
 	}
 	c.imageAt[ref] = len(c.set.images)
@@ -127,6 +129,7 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 		Reference: ref,
 		Platforms: c.set.Platforms(ref.Repository),
 		Retain:    object.Spec.Retain,
+		Pinned:    digest.Digest(object.Spec.PinnedDigest),
 	})
 	if ref.Tag != "" {
 		c.set.named[namedTag{ref.Repository, ref.Tag}] = struct{}{}

@@ -18,6 +18,9 @@ type Decision struct {
 	Interval time.Duration // how old an answered check may be; 0: check at every request (T3)
 	Periodic bool          // whether checks also happen without a request (T8)
 	MaxStale time.Duration // how long a copy may be served unconfirmed; 0: for ever (T10)
+
+	HistoryLimit int  // how many revisions of the tag are kept; 0: as many as by default
+	Immutable    bool // once cached, the tag never moves
 }
 
 // Defaults are what holds where no Repository says otherwise.
@@ -31,6 +34,8 @@ type Image struct {
 	Reference imageref.Reference
 	Platforms []string // those of its Repository; none: all of the image, or those of the cluster's nodes
 	Retain    bool     // kept also when unused
+
+	Pinned digest.Digest // the revision that its tag is to be at; empty: what its origin says
 }
 
 // Set holds the decisions of one state of the objects. It never changes, and is safe for concurrent use. Its zero value checks
@@ -60,10 +65,12 @@ func (s *Set) Decide(repo imageref.Repository, tag string) Decision {
 	if !ok {
 		r = s.defaults
 	}
-	if !r.decision.Check || !r.matches(repo, tag) {
-		return Decision{}
+	var d Decision
+	if r.decision.Check && (len(r.filters) == 0 || matches(r.filters, repo, tag)) {
+		d = r.decision
 	}
-	return r.decision
+	d.HistoryLimit, d.Immutable = r.historyLimit, matches(r.immutable, repo, tag)
+	return d
 }
 
 // listInterval is how old the lists of a repository may be that has no interval.

@@ -62,6 +62,10 @@ func TestSet_T3_IntervalInForce(t *testing.T) {
 		"Another repository is not concerned":      {policy.Defaults{}, &v1alpha1.RepositorySpec{Name: "mysql", UpdateInterval: "1h"}, policy.Decision{}},
 		"The full form names the same repository":  {policy.Defaults{}, &v1alpha1.RepositorySpec{Name: "docker.io/library/postgres", UpdateInterval: "1h"}, hourly},
 		"The default interval can be Periodic, T8": {every(time.Hour), &v1alpha1.RepositorySpec{Name: "postgres", UpdateMode: "Periodic"}, policy.Decision{Check: true, Interval: time.Hour, Periodic: true}},
+		"A limit of the history without a check":   {policy.Defaults{}, &v1alpha1.RepositorySpec{Name: "postgres", HistoryLimit: new(int32(9))}, policy.Decision{HistoryLimit: 9}},
+		"An immutable tag, in the full form":       {policy.Defaults{}, &v1alpha1.RepositorySpec{Name: "postgres", ImmutableTags: []string{"^docker.io/library/postgres:15$"}}, policy.Decision{Immutable: true}},
+		"An immutable tag, in the short form":      {every(time.Hour), &v1alpha1.RepositorySpec{Name: "postgres", ImmutableTags: []string{"^x$", "^postgres:15$"}}, policy.Decision{Check: true, Interval: time.Hour, Immutable: true}},
+		"Another tag is immutable":                 {policy.Defaults{}, &v1alpha1.RepositorySpec{Name: "postgres", ImmutableTags: []string{":15.1$"}}, policy.Decision{}},
 		"maxStale comes with the check, T10":       {every(time.Hour), &v1alpha1.RepositorySpec{Name: "postgres", MaxStale: "24h"}, policy.Decision{Check: true, Interval: time.Hour, MaxStale: 24 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,20 +11,23 @@ import (
 
 // rule is what holds for the tags of one repository.
 type rule struct {
-	decision  Decision // of the tags that the filters match
-	filters   []*regexp.Regexp
+	decision  Decision         // of the tags that the filters match
+	filters   []*regexp.Regexp // none: all tags
 	platforms []string
 	secrets   []string // names of pull secrets
+
+	historyLimit int              // 0: the default
+	immutable    []*regexp.Regexp // which tags never move
 }
 
-// matches says whether a filter matches the tag, or there is none (T4).
-func (r *rule) matches(repo imageref.Repository, tag string) bool {
-	if len(r.filters) == 0 {
-		return true
+// matches says whether one of some filters matches a tag (T4).
+func matches(filters []*regexp.Regexp, repo imageref.Repository, tag string) bool {
+	if len(filters) == 0 {
+		return false
 	}
 	full := repo.Host + "/" + repo.Path + ":" + tag
 	short := repo.Short() + ":" + tag
-	for _, filter := range r.filters {
+	for _, filter := range filters {
 		if filter.MatchString(full) || filter.MatchString(short) {
 			return true
 		}
@@ -56,6 +59,12 @@ func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error)
 		if r.filters, err = compileFilters(spec.UpdateFilters); err != nil {
 			return rule{}, field.Invalid(field.NewPath("spec", "updateFilters"), spec.UpdateFilters, err.Error())
 		}
+	}
+	if r.immutable, err = compileFilters(spec.ImmutableTags); err != nil {
+		return rule{}, field.Invalid(field.NewPath("spec", "immutableTags"), spec.ImmutableTags, err.Error())
+	}
+	if spec.HistoryLimit != nil {
+		r.historyLimit = int(*spec.HistoryLimit)
 	}
 	if invalid := r.setPeriodic(spec); invalid != nil {
 		return rule{}, invalid

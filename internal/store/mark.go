@@ -161,18 +161,6 @@ func (m *mark) unreadable(ctx context.Context, tag string) ([]digest.Digest, err
 	return slices.Collect(maps.Keys(m.manifests)), nil
 }
 
-// Reaches lists the revisions that a tag keeps from being swept: also those of its history.
-func (rec TagRecord) Reaches() []digest.Digest {
-	roots := []digest.Digest{rec.Digest}
-	if rec.Complete != "" {
-		roots = append(roots, rec.Complete)
-	}
-	for _, revision := range rec.History {
-		roots = append(roots, revision.Digest)
-	}
-	return roots
-}
-
 // reach follows manifests to all that they name.
 func (m *mark) reach(ctx context.Context, next []digest.Digest) error {
 	for len(next) > 0 {

@@ -13,14 +13,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Revision is one entry of a tag's history.
-type Revision struct {
-	Digest    digest.Digest `json:"digest"`
-	FirstSeen time.Time     `json:"firstSeen"`
-	LastSeen  time.Time     `json:"lastSeen"`
-	Cause     string        `json:"cause,omitempty"` // why it became current: "pull", "check"
-}
-
 // TagRecord is what we know of a tag.
 type TagRecord struct {
 	Digest    digest.Digest `json:"digest"`              // the revision that is served
@@ -33,6 +25,8 @@ type TagRecord struct {
 	PulledAt  time.Time     `json:"pulledAt"`           // coarse (an hour); zero: never, or not since it was removed
 	Untagged  bool          `json:"untagged,omitempty"` // a tombstone: served only where the origin fails
 	History   []Revision    `json:"history,omitempty"`  // newest first, the current one included
+	Upstream  digest.Digest `json:"upstream,omitempty"` // what the origin said last, where something holds the tag at another revision
+	Pin       Pin           `json:"pin,omitzero"`       // why the tag stays at Digest
 }
 
 // Tag reads a tag record, or ErrNotFound. A tag that another registry wrote has a record with Digest alone.
@@ -62,6 +56,7 @@ func (s *Store) readTag(ctx context.Context, repo imageref.Repository, tag strin
 		s.log.Error(err, "tag record unreadable, going by its link", "repository", repo.String(), "tag", tag)
 		return s.foreignTag(ctx, repo, tag, paths)
 	}
+	rec.modernise()
 	if !rec.Untagged { // the links are written before the record
 		s.tagged.fill(paths.record, rec.Digest, mark)
 	}

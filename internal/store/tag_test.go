@@ -22,7 +22,7 @@ func testTag(t *testing.T, s *Store, _ *damages) {
 	rec := TagRecord{
 		Digest: second.Digest, MediaType: second.MediaType, Size: second.Size, Complete: first.Digest,
 		Platforms: []string{"linux/amd64", "linux/arm64/v8"}, CheckedAt: now, ChangedAt: now, PulledAt: now,
-		History: []Revision{{Digest: second.Digest, FirstSeen: now, LastSeen: now, Cause: "check"}},
+		History: []Revision{{Digest: second.Digest, FirstSeen: now, LastSeen: now, Cause: Checked}},
 	}
 	wantNone(t, s.PutTag(t.Context(), nginx, "2", TagRecord{Digest: first.Digest}))
 	wantNone(t, s.PutTag(t.Context(), nginx, "1", TagRecord{Digest: first.Digest}))
