@@ -33,6 +33,7 @@ var floors = [][]part{
 		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},
 		{name: "internal/metrics"},
+		{name: "internal/names", siblings: []string{"internal/imageref"}},
 		{name: "internal/ocipath"},
 		{name: "internal/strictyaml"},
 		{name: "internal/token"},

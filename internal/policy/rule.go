@@ -14,7 +14,9 @@ type rule struct {
 	decision  Decision // of the tags that the filters match
 	filters   []*regexp.Regexp
 	platforms []string
-	secrets   []string // names of pull secrets
+	secrets   []string              // names of pull secrets
+	origins   []imageref.Repository // where the images come from; none: from the repository itself
+	immutable []string              // expressions of tags that never move
 }
 
 // matches says whether a filter matches the tag, or there is none (T4).
@@ -42,7 +44,10 @@ func newDefaultRule(d Defaults) (rule, error) {
 
 // newRule makes the rule of a Repository that is valid by itself. What it inherits may still not fit it.
 func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error) {
-	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames}
+	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames, immutable: spec.ImmutableTags}
+	if invalid := r.setOrigins(spec); invalid != nil {
+		return rule{}, invalid
+	}
 	interval, ok, err := spec.UpdateInterval.Duration()
 	switch {
 	case err != nil:
