@@ -44,7 +44,7 @@ type mirrored struct {
 func (r *Reconciler) mirror(im *image, urgent bool) {
 	a := &attempt{platforms: im.platforms}
 	im.attempt = a
-	a.job = r.mirrors.add(im.ref.Repository.Host, urgent, func(ctx context.Context) { r.bringIn(ctx, im, a) })
+	a.job = r.mirrors.add(r.o.Policies.Load().Place(im.ref.Repository), urgent, func(ctx context.Context) { r.bringIn(ctx, im, a) })
 	a.shown.running = r.mirrors.started(a.job)
 }
 

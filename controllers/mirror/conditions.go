@@ -58,7 +58,7 @@ func reasonOfWork(p *pass) string {
 // work says what is being done. It has no numbers: status.progress has.
 func (p *pass) work() string {
 	if p.shown.running {
-		return "being brought in from " + p.ref.Repository.Host
+		return "being brought in from " + p.place
 	}
 	return "waits for its turn: others are being brought in"
 }
@@ -91,7 +91,7 @@ func (p *pass) unconfirmed() *metav1.Condition {
 	switch {
 	case f.reason == v1alpha1.ReasonNotFound:
 		c.Status = metav1.ConditionFalse
-		c.Message = fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.ref.Repository.Host)
+		c.Message = fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.place)
 	case p.moved():
 		c.Status = metav1.ConditionFalse
 	}

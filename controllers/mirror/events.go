@@ -51,9 +51,9 @@ func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	}
 	if before, now := p.previous.AvailableUpstream, s.AvailableUpstream; before != nil && now != nil && *before != *now {
 		if *now {
-			normal(eventBackUpstream, "Check", fmt.Sprintf("the origin %s has the image again", p.ref.Repository.Host))
+			normal(eventBackUpstream, "Check", fmt.Sprintf("the origin %s has the image again", p.place))
 		} else {
-			warn(eventGoneUpstream, "Check", fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.ref.Repository.Host))
+			warn(eventGoneUpstream, "Check", fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.place))
 		}
 	}
 	if s.LastHandledRefresh == p.previous.LastHandledRefresh {
@@ -68,7 +68,7 @@ func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 		warn(eventRefreshFailed, "Check", f.reason+": "+note)
 		return
 	}
-	note := fmt.Sprintf("checked at the origin %s, as the annotation asked", p.ref.Repository.Host)
+	note := fmt.Sprintf("checked at the origin %s, as the annotation asked", p.place)
 	if p.ref.Digest != "" {
 		note = "an image by digest needs no check; what is missing of it is brought in"
 	}

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -63,7 +64,7 @@ func explain(ref imageref.Reference, part bool, err error) failure {
 const retried = "it is tried again by itself"
 
 func explainOrigin(ref imageref.Reference, part bool, e *upstream.Error) failure {
-	host, cause := ref.Repository.Host, firstLine(e.Err)
+	host, cause := cmp.Or(e.Host, ref.Repository.Host), firstLine(e.Err) // it need not be the one in the name
 	switch e.Reason {
 	case upstream.NotFound:
 		f := failure{

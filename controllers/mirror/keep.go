@@ -26,6 +26,7 @@ type pass struct {
 	now      time.Time
 	found    *v1alpha1.CachedImage
 	ref      imageref.Reference
+	place    string // the hosts that the image comes from
 	expired  bool
 	previous v1alpha1.CachedImageStatus
 	stored   cache.Image
@@ -45,7 +46,7 @@ type pass struct {
 
 // keep brings an image in where it is not, and says in its status what is there.
 func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
-	p := &pass{now: r.o.Now(), found: found, ref: ref}
+	p := &pass{now: r.o.Now(), found: found, ref: ref, place: r.o.Policies.Load().Place(ref.Repository)}
 	p.expired = found.Spec.ExpiresAt != nil && !p.now.Before(found.Spec.ExpiresAt.Time)
 	idle, o := r.recall(p)
 	if err := r.hold(ctx, found, o); err != nil {

@@ -14,7 +14,7 @@ func (r *Reconciler) refresh(p *pass, o *object) {
 		return
 	}
 	o.asked = value
-	r.checks.add(p.ref.Repository.Host, true, func(ctx context.Context) {
+	r.checks.add(p.place, true, func(ctx context.Context) {
 		err := r.o.Cache.Check(ctx, o.image.ref)
 		r.memory.mu.Lock()
 		o.asked = ""

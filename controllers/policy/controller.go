@@ -43,6 +43,7 @@ type Reconciler struct {
 	snapshot snapshot
 	known    map[policy.Problem]bool // of the last compilation
 	told     atomic.Bool             // whether the API server told the policies in force
+	kept     atomic.Bool             // whether a snapshot did
 }
 
 // New returns a reconciler.
@@ -51,12 +52,16 @@ func New(o Options) *Reconciler { return &Reconciler{o: o, snapshot: snapshot{pa
 // Told says whether the policies in force are what the API server told since the start, rather than what a snapshot remembers.
 func (r *Reconciler) Told() bool { return r.told.Load() }
 
+// Known says whether the policies in force are what the API server said, be it before the start.
+func (r *Reconciler) Known() bool { return r.told.Load() || r.kept.Load() }
+
 // Load puts in force what the snapshot says, if there is one: a registry that starts without the API server does what it did before.
 // On an error, and without a snapshot, the defaults alone are in force.
 func (r *Reconciler) Load() error {
 	kept, err := r.snapshot.read()
 	r.compile(kept)
 	if err == nil && r.snapshot.text != nil {
+		r.kept.Store(true)
 		r.o.Log.Info("policies are the last known ones", "repositories", len(kept.Repositories), "images", len(kept.CachedImages))
 	}
 	return err

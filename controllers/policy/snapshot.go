@@ -77,7 +77,8 @@ func lean(o objects) objects {
 		l.Repositories = append(l.Repositories, v1alpha1.Repository{ObjectMeta: leanMeta(&o.Repositories[i].ObjectMeta), Spec: o.Repositories[i].Spec})
 	}
 	for i := range o.CachedImages {
-		spec := v1alpha1.CachedImageSpec{SourceImage: o.CachedImages[i].Spec.SourceImage, Retain: o.CachedImages[i].Spec.Retain}
+		spec := v1alpha1.CachedImageSpec{SourceImage: o.CachedImages[i].Spec.SourceImage, Retain: o.CachedImages[i].Spec.Retain,
+			PinnedDigest: o.CachedImages[i].Spec.PinnedDigest}
 		l.CachedImages = append(l.CachedImages, v1alpha1.CachedImage{ObjectMeta: leanMeta(&o.CachedImages[i].ObjectMeta), Spec: spec})
 	}
 	slices.SortFunc(l.Repositories, func(a, b v1alpha1.Repository) int { return strings.Compare(a.Name, b.Name) })

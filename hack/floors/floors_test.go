@@ -34,6 +34,7 @@ var floors = [][]part{
 		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},
 		{name: "internal/metrics"},
+		{name: "internal/names", siblings: []string{"internal/imageref"}},
 		{name: "internal/ocipath"},
 		{name: "internal/replicas"},
 		{name: "internal/strictyaml"},

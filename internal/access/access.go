@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/internal/imageref"
-	"github.com/larder-dev/larder/internal/usage"
 )
 
 // apiTimeout bounds each wait for the API server: for the pods to be known, and for the secrets to be read.
@@ -26,7 +25,10 @@ const apiTimeout = 2 * time.Second
 
 // Options configure a Keychain.
 type Options struct {
-	Pods       client.Reader                           // a cache in which usage.IndexPods indexed the pods
+	Pods client.Reader // a cache in which usage.IndexPods indexed the pods
+	// Users returns the repositories, as pods name them, whose images come from repo: itself, and those that have it for an origin. nil:
+	// itself alone.
+	Users      func(repo imageref.Repository) []imageref.Repository
 	Secrets    client.Reader                           // not a cache: asks the API server for each secret by its name
 	Namespace  string                                  // Larder's own
 	Namespaces []string                                // in which pull secrets may be read; none: in all
@@ -45,6 +47,9 @@ type Keychain struct {
 func New(o Options) *Keychain {
 	if o.Own == nil {
 		o.Own = func(imageref.Repository) []string { return nil }
+	}
+	if o.Users == nil {
+		o.Users = func(repo imageref.Repository) []imageref.Repository { return []imageref.Repository{repo} }
 	}
 	return &Keychain{o: o, secrets: newSecrets(o.Secrets, o.Log), cloud: newCloud(identities(), o.Log)}
 }
@@ -72,11 +77,11 @@ func meanwhile[T any](fn func() T) (wait func() T) {
 	return func() T { return <-done }
 }
 
-// ofPods finds the credentials of the pods that use the repository. The cache of pods waits until it is in sync.
+// ofPods finds the credentials of the pods that use images of the repository, by whatever name. The cache of pods waits until it is in sync.
 func (k *Keychain) ofPods(ctx context.Context, repo imageref.Repository) result {
 	listing, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	pods, err := usage.PodsOf(listing, k.o.Pods, repo)
+	pods, err := k.users(listing, repo)
 	if err != nil {
 		return result{err: err}
 	}

@@ -18,6 +18,19 @@ import (
 // copies of one.
 const maxSecrets = 64
 
+// users lists the pods that use images of the repository.
+func (k *Keychain) users(ctx context.Context, repo imageref.Repository) ([]corev1.Pod, error) {
+	var all []corev1.Pod
+	for _, named := range k.o.Users(repo) {
+		pods, err := usage.PodsOf(ctx, k.o.Pods, named)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, pods...)
+	}
+	return all, nil
+}
+
 // named lists the pull secrets of pods, each once: those of the newest pod first, in the order in which the pod names them, but of each
 // namespace one in turn: nobody's many shall crowd out another's one.
 func (k *Keychain) named(pods []corev1.Pod) []types.NamespacedName {
@@ -65,7 +78,7 @@ func (k *Keychain) secretsOf(pod *corev1.Pod) []types.NamespacedName {
 // known yet, it says so, and changes once they are.
 func (k *Keychain) Stamp(repo imageref.Repository) string {
 	parts := []string{"pods unknown"}
-	if pods, err := usage.PodsOf(ended, k.o.Pods, repo); err == nil {
+	if pods, err := k.users(ended, repo); err == nil {
 		parts = k.sorted(pods)
 	}
 	parts = append(parts, "own")

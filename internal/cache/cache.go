@@ -100,7 +100,7 @@ func New(o Options) *Cache {
 	c.tags, _ = lru.New[tagKey, *tagState](tagsInMemory) // errs for a size below one only
 	c.lists, _ = lru.New[subject, any](listsInMemory)
 	c.names = newNames(o.Store, c.background)
-	c.holds = newHolds(c.now, o.Metrics)
+	c.holds = newHolds(c.now, o.Origin.Place, o.Metrics)
 	c.failures = newFailures[missKey](c.now)
 	c.fetches = fetch.New(fetch.Options{
 		Store: o.Store, Origin: o.Origin, Metrics: o.Metrics, Log: o.Log,

@@ -54,7 +54,7 @@ func (c *Cache) confirm(ctx context.Context, q question) (why error, err error) 
 	probe, why := c.holds.holding(q.subject, c.origin.Credential(q.repo))
 	if probe {
 		if _, started := c.joinCheck(q); !started { // one that runs already reports for itself
-			c.holds.probed(q.repo.Host)
+			c.holds.probed(c.origin.Place(q.repo))
 		}
 	}
 	if why != nil {
@@ -65,7 +65,7 @@ func (c *Cache) confirm(ctx context.Context, q question) (why error, err error) 
 	case <-k.done:
 		return k.err, nil
 	case <-k.late:
-		return late(q.repo.Host), nil
+		return late(c.origin.Place(q.repo)), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -95,7 +95,7 @@ func (c *Cache) joinCheck(q question) (k *check, started bool) {
 			c.runCheck(ctx, q, k)
 		} else {
 			k.idle = true
-			c.holds.probed(q.repo.Host)
+			c.holds.probed(c.origin.Place(q.repo))
 		}
 		c.endCheck(q, k)
 	})
@@ -118,7 +118,8 @@ func (c *Cache) endCheck(q question, k *check) {
 func (c *Cache) runCheck(ctx context.Context, q question, k *check) {
 	start := time.Now()
 	timer := time.AfterFunc(c.checkTimeout, func() {
-		c.holds.fail(q.repo.Host, late(q.repo.Host))
+		place := c.origin.Place(q.repo)
+		c.holds.fail(place, late(place))
 		close(k.late)
 	})
 	k.err = q.ask(ctx)
@@ -148,10 +149,10 @@ func (c *Cache) checked(q question, err error, took time.Duration) {
 		}
 	}
 	c.metrics.Checks.WithLabelValues(outcome).Inc()
-	c.log.Error(err, "check failed", "repository", q.repo.String(), "reference", q.name, "origin", q.repo.Host,
+	c.log.Error(err, "check failed", "repository", q.repo.String(), "reference", q.name, "origin", c.origin.Place(q.repo),
 		"reason", reasonOf(err), "duration", took)
 }
 
-func late(host string) error {
-	return &upstream.Error{Reason: upstream.Unreachable, Host: host, Timeout: true, Err: errLate}
+func late(place string) error {
+	return &upstream.Error{Reason: upstream.Unreachable, Host: place, Timeout: true, Err: errLate}
 }

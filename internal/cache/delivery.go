@@ -42,13 +42,13 @@ func (c *Cache) transferEnded(repo imageref.Repository, err error) {
 	}
 	c.delivery.note(repo, false)
 	if unreachable(err) {
-		c.holds.fail(repo.Host, err)
+		c.holds.fail(c.origin.Place(repo), err)
 	}
 }
 
 // delivers says whether the origin can be expected to send what a revision still lacks; it asks where nothing is known.
 func (c *Cache) delivers(ctx context.Context, key tagKey, lacking ocispec.Descriptor) bool {
-	if c.holds.open(key.repo.Host) || c.mirrors.failed(key) {
+	if c.holds.open(c.origin.Place(key.repo)) || c.mirrors.failed(key) {
 		return false
 	}
 	if works, known := c.delivery.get(key.repo); known {

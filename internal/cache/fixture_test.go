@@ -39,13 +39,14 @@ const host = "reg.example"
 // fixture is a cache over a real store and a real origin. Its clock stands still until a test moves it.
 type fixture struct {
 	*Cache
-	origin   *origin.Origin
-	policies *policies
-	clock    *clock
-	data     string // the folder of what is stored
-	storage  store.Options
-	options  Options
-	stop     func()
+	origin    *origin.Origin
+	policies  *policies
+	clock     *clock
+	data      string // the folder of what is stored
+	storage   store.Options
+	options   Options
+	elsewhere func(*upstream.Options) // nil, or where else images come from
+	stop      func()
 }
 
 func newFixture(t *testing.T, opts ...origin.Option) *fixture {
@@ -99,10 +100,14 @@ func (f *fixture) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := upstream.New(upstream.Options{
+	o := upstream.Options{
 		Registries: []upstream.Registry{{Host: host, Endpoints: []string{f.origin.URL()}}},
 		Metrics:    f.options.Metrics, Log: f.options.Log,
-	})
+	}
+	if f.elsewhere != nil {
+		f.elsewhere(&o)
+	}
+	client, err := upstream.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/upstream"
 )
@@ -18,21 +19,24 @@ const (
 	subjectHold  = 30 * time.Second // 401, 403, 404
 )
 
-// holds keeps checks away from origins that failed (T6). A host's breaker stays open until a check is answered; the holds of
+// holds keeps checks away from origins that failed (T6). A place's breaker stays open until a check is answered; the holds of
 // a credential (429) and of a single subject (401, 403, 404) end by themselves. All live in memory only.
+//
+// A place is the host that a repository's images come from. Several, of which one that answers is enough, are a place of their own.
 type holds struct {
 	now     func() time.Time
+	place   func(imageref.Repository) string
 	metrics *metrics.Metrics
 
 	mu       sync.Mutex
-	breakers map[string]*breaker
+	breakers map[string]*breaker // by place
 
 	rates    failures[account]
 	subjects failures[subject]
 }
 
 // account is what an origin counts requests by.
-type account struct{ host, credential string }
+type account struct{ place, credential string }
 
 type breaker struct {
 	err     error
@@ -41,17 +45,18 @@ type breaker struct {
 	probing bool
 }
 
-func newHolds(now func() time.Time, m *metrics.Metrics) *holds {
+func newHolds(now func() time.Time, place func(imageref.Repository) string, m *metrics.Metrics) *holds {
 	return &holds{
-		now: now, metrics: m, breakers: map[string]*breaker{},
+		now: now, place: place, metrics: m, breakers: map[string]*breaker{},
 		rates: newFailures[account](now), subjects: newFailures[subject](now),
 	}
 }
 
 // holding returns why s is not to be checked now, or nil; probe tells the caller to check all the same, in the background.
 func (h *holds) holding(s subject, credential string) (probe bool, why error) {
+	place := h.place(s.repo)
 	h.mu.Lock()
-	if b := h.breakers[s.repo.Host]; b != nil {
+	if b := h.breakers[place]; b != nil {
 		probe = !b.probing && !h.now().Before(b.until)
 		b.probing = b.probing || probe
 		why = b.err
@@ -60,67 +65,68 @@ func (h *holds) holding(s subject, credential string) (probe bool, why error) {
 	if why != nil {
 		return probe, why
 	}
-	if why = h.rates.get(account{s.repo.Host, credential}); why != nil {
+	if why = h.rates.get(account{place, credential}); why != nil {
 		return false, why
 	}
 	return false, h.subjects.get(s)
 }
 
-// open says whether the host's breaker is open.
-func (h *holds) open(host string) bool {
+// open says whether a place's breaker is open.
+func (h *holds) open(place string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.breakers[host] != nil
+	return h.breakers[place] != nil
 }
 
 // answered notes how a check of s, or a request in its place, ended; nil is success.
 func (h *holds) answered(s subject, err error) {
+	place := h.place(s.repo)
 	var up *upstream.Error
 	if errors.Is(err, context.Canceled) {
-		h.probed(s.repo.Host)
+		h.probed(place)
 		return
 	}
 	if err != nil && !errors.As(err, &up) { // the origin answered; our own store failed
-		h.close(s.repo.Host)
+		h.close(place)
 		h.subjects.add(s, err, subjectHold)
 		return
 	}
 	if up != nil && up.Reason == upstream.Unreachable {
-		h.fail(s.repo.Host, err)
+		h.fail(place, err)
 		return
 	}
-	h.close(s.repo.Host)
+	h.close(place)
 	if up == nil {
 		h.subjects.forget(s)
 		return
 	}
 	switch up.Reason {
 	case upstream.RateLimited:
-		h.limit(up)
+		h.limit(place, up)
 	case upstream.Denied, upstream.NotFound, upstream.Invalid, upstream.Refused:
 		h.subjects.add(s, err, subjectHold)
 	}
 }
 
 // limit notes a 429.
-func (h *holds) limit(up *upstream.Error) {
+func (h *holds) limit(place string, up *upstream.Error) {
 	wait := up.RetryAfter
 	if wait <= 0 {
 		wait = rateDefault
 	}
-	h.rates.add(account{up.Host, up.Credential}, up, min(wait, rateLast))
+	h.rates.add(account{place, up.Credential}, up, min(wait, rateLast))
 }
 
-// fail opens the host's breaker, or holds it open for longer.
-func (h *holds) fail(host string, err error) {
+// fail opens a place's breaker, or holds it open for longer.
+func (h *holds) fail(place string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.breakers[host]
+	b := h.breakers[place]
 	switch {
 	case b == nil:
 		b = &breaker{wait: breakerFirst}
-		h.breakers[host] = b
-		h.metrics.Breaker.WithLabelValues(host).Set(1)
+		h.breakers[place] = b
+		h.metrics.Breaker.WithLabelValues(place).Set(1)
 	case h.now().Before(b.until) && !b.probing:
 		return // one of several that were under way when it opened
 	default:
@@ -129,20 +135,20 @@ func (h *holds) fail(host string, err error) {
 	b.err, b.probing, b.until = err, false, h.now().Add(b.wait)
 }
 
-func (h *holds) close(host string) {
+func (h *holds) close(place string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.breakers[host] != nil {
-		delete(h.breakers, host)
-		h.metrics.Breaker.WithLabelValues(host).Set(0)
+	if h.breakers[place] != nil {
+		delete(h.breakers, place)
+		h.metrics.Breaker.WithLabelValues(place).Set(0)
 	}
 }
 
-// probed lets the next probe go where one ended without telling anything about the host.
-func (h *holds) probed(host string) {
+// probed lets the next probe go where one ended without telling anything about the place.
+func (h *holds) probed(place string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if b := h.breakers[host]; b != nil {
+	if b := h.breakers[place]; b != nil {
 		b.probing = false
 	}
 }

@@ -54,7 +54,7 @@ func (c *Cache) Mirror(ctx context.Context, ref imageref.Reference, platforms []
 
 func (c *Cache) mirror(ctx context.Context, ref imageref.Reference, t *tree) (Mirrored, error) {
 	began := c.removals.now()
-	release, err := c.mirrors.enter(ctx, ref.Repository.Host)
+	release, err := c.mirrors.enter(ctx, c.origin.Place(ref.Repository))
 	if err != nil {
 		return Mirrored{}, err
 	}
@@ -148,11 +148,11 @@ func (c *Cache) patiently(ctx context.Context, repo imageref.Repository, do func
 			wait = rateDefault
 		}
 		wait = min(wait, rateLast)
-		c.log.Info("mirroring pauses", "origin", repo.Host, "repository", repo.String(), "reason", "429", "duration", wait)
+		c.log.Info("mirroring pauses", "origin", c.origin.Place(repo), "repository", repo.String(), "reason", "429", "duration", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s to allow more requests: %w", repo.Host, ctx.Err())
+			return fmt.Errorf("waiting for %s to allow more requests: %w", c.origin.Place(repo), ctx.Err())
 		}
 	}
 }

@@ -150,7 +150,7 @@ func (c *Cache) remember(key missKey, err error) {
 		key.credentials, hold = up.CredentialSet, deniedHold
 	}
 	if up.Status == http.StatusTooManyRequests {
-		c.holds.limit(up)
+		c.holds.limit(c.origin.Place(key.repo), up)
 		if up.RetryAfter > 0 {
 			hold = min(hold, up.RetryAfter)
 		}

@@ -35,7 +35,7 @@ func (c *Cache) mirrorMoved(key tagKey) {
 
 // mirrorRevision mirrors until the tag stands still: it may move again meanwhile.
 func (c *Cache) mirrorRevision(ctx context.Context, key tagKey) error {
-	release, err := c.mirrors.enter(ctx, key.repo.Host)
+	release, err := c.mirrors.enter(ctx, c.origin.Place(key.repo))
 	if err != nil {
 		return err
 	}

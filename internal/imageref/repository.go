@@ -3,6 +3,7 @@ package imageref
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +43,20 @@ func (r Repository) Short() string {
 // Encode is the repository's path form on the wire and in the store: "docker.io/library/nginx",
 // "reg.example_5000/app". ParsePath is its inverse.
 func (r Repository) Encode() string { return encodeHost(r.Host) + "/" + r.Path }
+
+// Hosts names the hosts of repositories, each once, in their order: "registry.corp, docker.io".
+func Hosts(repos []Repository) string {
+	if len(repos) == 1 {
+		return repos[0].Host
+	}
+	var hosts []string
+	for _, repo := range repos {
+		if !slices.Contains(hosts, repo.Host) {
+			hosts = append(hosts, repo.Host)
+		}
+	}
+	return strings.Join(hosts, ", ")
+}
 
 // ParseRepository reads "docker.io/library/postgres" or "postgres": a reference without tag and digest.
 func ParseRepository(s string) (Repository, error) {

@@ -34,7 +34,8 @@ func (p Problem) Error() string {
 // keep the order they come in). Invalid defaults are reported, and check nothing.
 func Compile(repositories []v1alpha1.Repository, images []v1alpha1.CachedImage, defaults Defaults) (*Set, []Problem) {
 	c := compiler{
-		set:     &Set{rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}, pinned: map[pinnedDigest]struct{}{}},
+		set: &Set{rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}, pinned: map[pinnedDigest]struct{}{},
+			askedFor: map[imageref.Repository][]imageref.Repository{}, pins: Pins{}},
 		owners:  map[imageref.Repository]string{},
 		imageAt: map[imageref.Reference]int{},
 	}
@@ -107,6 +108,7 @@ func (c *compiler) addRepository(object *v1alpha1.Repository) {
 	}
 	c.owners[repo] = object.Name
 	c.set.rules[repo] = rule
+	c.addOrigins(repo, rule.origins)
 	if rule.decision.Periodic {
 		c.set.periodic = append(c.set.periodic, repo)
 	}
@@ -119,6 +121,7 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 		c.report(kindCachedImage, object.Name, errs...)
 		return
 	}
+	c.set.pins.add(ref, object.Spec.PinnedDigest)
 	if i, known := c.imageAt[ref]; known {
 		c.set.images[i].Retain = c.set.images[i].Retain || object.Spec.Retain
 		c.set.images[i].Pinned = cmp.Or(c.set.images[i].Pinned, digest.Digest(object.Spec.PinnedDigest)) // the oldest counts

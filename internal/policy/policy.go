@@ -47,6 +47,8 @@ type Set struct {
 	pinned   map[pinnedDigest]struct{}
 	periodic []imageref.Repository
 	images   []Image
+	askedFor map[imageref.Repository][]imageref.Repository // by origin
+	pins     Pins
 }
 
 type namedTag struct {
@@ -112,9 +114,18 @@ func (s *Set) Platforms(repo imageref.Repository) []string {
 	return slices.Clone(s.rules[repo].platforms)
 }
 
-// PullSecrets returns the names of the pull secrets in Larder's own namespace that a repository is asked for with (A3).
+// PullSecrets returns the names of the pull secrets in Larder's own namespace that a repository is asked for with (A3), each once: its
+// own, and those of the repositories whose images come from it.
 func (s *Set) PullSecrets(repo imageref.Repository) []string {
-	return slices.Clone(s.rules[repo].secrets)
+	var secrets []string
+	for _, named := range s.AskedFor(repo) {
+		for _, secret := range s.rules[named].secrets {
+			if !slices.Contains(secrets, secret) {
+				secrets = append(secrets, secret)
+			}
+		}
+	}
+	return secrets
 }
 
 func compareRepositories(a, b imageref.Repository) int {

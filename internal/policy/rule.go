@@ -14,7 +14,8 @@ type rule struct {
 	decision  Decision         // of the tags that the filters match
 	filters   []*regexp.Regexp // none: all tags
 	platforms []string
-	secrets   []string // names of pull secrets
+	secrets   []string              // names of pull secrets
+	origins   []imageref.Repository // where the images come from; none: from the repository itself
 
 	historyLimit int              // 0: the default
 	immutable    []*regexp.Regexp // which tags never move
@@ -46,6 +47,9 @@ func newDefaultRule(d Defaults) (rule, error) {
 // newRule makes the rule of a Repository that is valid by itself. What it inherits may still not fit it.
 func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error) {
 	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames}
+	if invalid := r.setOrigins(spec); invalid != nil {
+		return rule{}, invalid
+	}
 	interval, ok, err := spec.UpdateInterval.Duration()
 	switch {
 	case err != nil:

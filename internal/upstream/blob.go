@@ -19,6 +19,16 @@ type Blob struct {
 	Offset    int64 // where Body starts: the asked-for offset, or 0 where the origin ignored the range
 	Size      int64 // of the whole blob; -1: the origin does not say
 	MediaType string
+	Host      string // of the origin that sends it
+
+	origin *origin
+}
+
+// Doubt says that the body broke off: where the repository has other sources, they are asked first for a while.
+func (b *Blob) Doubt() {
+	if b.origin != nil {
+		b.origin.avoidFor(downFor)
+	}
 }
 
 // ResolveBlob asks with HEAD for a blob's size (-1: the origin does not say) and media type. Where the origin, or the host
@@ -82,7 +92,7 @@ func (a *attempt) openBlob(ctx context.Context, dgst digest.Digest, offset, leng
 	if err := a.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		return nil, err
 	}
-	b := &Blob{Size: resp.ContentLength, MediaType: mediaType(resp)}
+	b := &Blob{Size: resp.ContentLength, MediaType: mediaType(resp), Host: a.repo.Host, origin: a.origin}
 	if resp.StatusCode == http.StatusPartialContent {
 		part, err := a.checkPart(resp, offset, length)
 		if err != nil {

@@ -149,8 +149,9 @@ func (s *candidates) shortened(order []*credential) []*credential {
 }
 
 // Credential names the credential that a request for repo would try first, as Error.Credential does: the one that worked last, or that
-// A3 puts first; "anonymous" where none is known. It never waits: what is not known yet is looked up in the background.
+// A3 puts first; "anonymous" where none is known. Of several sources the first counts. It never waits: what is not known yet is looked up in the background.
 func (c *Client) Credential(repo imageref.Repository) string {
+	repo = c.first(repo)
 	o, err := c.origin(repo.Host)
 	if err != nil {
 		return anonymous
@@ -162,6 +163,7 @@ func (c *Client) Credential(repo imageref.Repository) string {
 // CredentialSet names all credentials that come into question for repo, as Error.CredentialSet does. It changes when another credential
 // is found, or is looked for elsewhere. It never waits: credentials that were denied are looked up again in the background.
 func (c *Client) CredentialSet(repo imageref.Repository) string {
+	repo = c.first(repo)
 	o, err := c.origin(repo.Host)
 	if err != nil {
 		return anonymous

@@ -20,6 +20,8 @@ type origin struct {
 	host      string
 	endpoints []*endpoint
 	keychains []*keychain // in the order of A3
+
+	avoidUntil atomic.Int64 // where there are alternatives, in Unix nanoseconds; 0: not avoided
 }
 
 // endpoint is one base URL of an origin.

@@ -9,7 +9,8 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
-// try runs op at the origin's endpoints, with one credential after the other, until it succeeds.
+// tryAt runs op at the origin's endpoints, with one credential after the other, until it succeeds. In a hurry, no endpoint gets long to
+// answer: others wait behind the origin.
 //
 // With each credential the endpoints are asked in turn. The one that is configured last is the origin itself, those before it are its
 // mirrors. The error is the origin's: a mirror's word does not count against it. Mirrors are not shown what is for the origin alone, and
@@ -21,13 +22,14 @@ import (
 //
 // Where all are refused, the credentials are looked up again, in the same operation if they were not just found: a pull secret may have
 // been created or replaced since.
-func try[T any](ctx context.Context, c *Client, repo imageref.Repository, op func(context.Context, *attempt) (T, error)) (T, error) {
+func tryAt[T any](ctx context.Context, c *Client, repo imageref.Repository, hurry bool, op func(context.Context, *attempt) (T, error)) (T, error) {
 	var none T
 	o, err := c.origin(repo.Host)
 	if err != nil {
 		return none, err
 	}
 	t := newTrial(c, o, repo)
+	t.hurry = hurry
 	for {
 		set := o.find(ctx, repo, t.maxAge)
 		v, ok := pass(ctx, t, set, op)
@@ -63,7 +65,7 @@ func pass[T any](ctx context.Context, t *trial, set *candidates, op func(context
 				continue
 			}
 			a := &attempt{client: t.client, origin: t.origin, endpoint: door.endpoint, repo: t.repo, credential: shown}
-			if n < len(t.doors)-1 {
+			if t.hurry || n < len(t.doors)-1 {
 				a.patience = patienceForOne
 			}
 			door.asked[shown.id] = true
@@ -93,6 +95,7 @@ type trial struct {
 	origin *origin
 	repo   imageref.Repository
 	doors  []*door // in the order in which they are asked
+	hurry  bool    // see tryAt
 	maxAge time.Duration
 	proven *credential     // has worked for this repository before
 	works  *credential     // what worked now

@@ -41,10 +41,13 @@ type Options struct {
 	Registries []Registry
 	// Credentials are tried before those of the registries' own files; nil: none.
 	Credentials Credentials
-	UserAgent   string
-	Self        func() []string  // host:port pairs on which this process listens: refused as origins; may be nil
-	Metrics     *metrics.Metrics // nil: nothing is counted
-	Log         logr.Logger
+	// Sources returns the repositories that are asked for one, in this order, each once; none: itself. It is quick, and what it returns is
+	// not changed. May be nil. They are taken as they are: that one of them has sources of its own does not matter.
+	Sources   func(repo imageref.Repository) []imageref.Repository
+	UserAgent string
+	Self      func() []string  // host:port pairs on which this process listens: refused as origins; may be nil
+	Metrics   *metrics.Metrics // nil: nothing is counted
+	Log       logr.Logger
 }
 
 // Credentials finds what Larder may say to an origin that it is (A3). It is safe for concurrent use.
@@ -60,6 +63,7 @@ type Credentials interface {
 type Client struct {
 	userAgent string
 	self      func() []string
+	from      func(imageref.Repository) []imageref.Repository // may be nil
 	metrics   *metrics.Metrics
 	log       logr.Logger
 	env       *environment
@@ -77,7 +81,7 @@ type Client struct {
 // New checks the options (CA files, endpoints, credentials files are read here) and returns a client. The environment's
 // proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are read here too.
 func New(o Options) (*Client, error) {
-	c := &Client{userAgent: o.UserAgent, self: o.Self, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
+	c := &Client{userAgent: o.UserAgent, self: o.Self, from: o.Sources, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
 		secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
 	_, _ = rand.Read(c.secret) // never fails
 	if c.metrics == nil {

@@ -32,6 +32,11 @@ func (o Options) keeps(repo imageref.Repository, dgst digest.Digest) bool {
 	return o.Policies.Load().NamedDigest(repo, dgst) || o.KeepDigest != nil && o.KeepDigest(repo, dgst)
 }
 
+// sources are the repositories that are asked for one.
+func (o Options) sources(repo imageref.Repository) []imageref.Repository {
+	return o.Policies.Load().Origins(repo)
+}
+
 func (p policies) Periodic() []imageref.Repository { return p.current.Load().Periodic() }
 
 func (p policies) Generation() uint64 { return p.current.Generation() }

@@ -19,11 +19,11 @@ func advice(ref imageref.Reference, err error) string {
 	}
 	origin, failedThere := errors.AsType[*upstream.Error](err)
 	if failedThere && origin.Reason == upstream.Refused {
-		return adviceForRefused(ref.Repository.Host, origin)
+		return adviceForRefused(hostOf(ref, origin), origin)
 	}
 	if failedThere && origin.Reason == upstream.Invalid {
 		return fmt.Sprintf("tell whoever runs %s, which can be reached but sends what it should not, or give another endpoint for it in the configuration file",
-			ref.Repository.Host)
+			hostOf(ref, origin))
 	}
 	if answer, ok := errors.AsType[*cache.Error](err); ok {
 		return adviceFor(ref, answer)
@@ -32,6 +32,14 @@ func advice(ref imageref.Reference, err error) string {
 		return adviceFor(ref, &cache.Error{Code: codeOf(origin.Reason), RetryAfter: origin.RetryAfter, Err: origin})
 	}
 	return ""
+}
+
+// hostOf is the origin that failed, which need not be the one in the name.
+func hostOf(ref imageref.Reference, err error) string {
+	if origin, ok := errors.AsType[*upstream.Error](err); ok && origin.Host != "" {
+		return origin.Host
+	}
+	return ref.Repository.Host
 }
 
 // adviceForRefused tells addresses apart that may be allowed from those that never are. Another process's refusal is known by its
@@ -53,7 +61,7 @@ func loopbackEndpoint(host string) string {
 }
 
 func adviceFor(ref imageref.Reference, e *cache.Error) string {
-	host := ref.Repository.Host
+	host := hostOf(ref, e)
 	switch e.Code {
 	case cache.CodeDenied:
 		return fmt.Sprintf("check the name; where the image is private, log in with docker login %s, or set credentialsFile for it in the configuration file", host)

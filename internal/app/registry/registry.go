@@ -94,11 +94,13 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 			Self: func() []string { return []string{kube.Address(p.config)} },
 			Credentials: access.New(access.Options{
 				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
-				Own: func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
-				Log: p.log.WithName("access"),
+				Own:   func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
+				Users: func(repo imageref.Repository) []imageref.Repository { return p.policies.Load().AskedFor(repo) },
+				Log:   p.log.WithName("access"),
 			}),
 			Metrics: counted, Log: p.log,
 		},
+		Known:  p.follower.Known,
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
 	}

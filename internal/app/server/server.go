@@ -39,6 +39,8 @@ type Options struct {
 	Gatherer      prometheus.Gatherer
 	TLS           *tls.Config // of the proxy face; nil: plain HTTP
 
+	// Known says whether the policies in force are what users want, so that larder-proxy may learn from them; nil: always.
+	Known func() bool
 	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
 	Holds func(token string) bool
 }
@@ -158,7 +160,8 @@ func (s *Server) handler() http.Handler {
 	face := proxy.New(s.owner.Cache, proxy.Options{
 		Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy"),
 	})
-	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), face)
+	named := &namesFace{policies: s.o.Policies, holds: s.o.Holds, known: s.o.Known, next: face}
+	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), named)
 }
 
 func (s *Server) check() error {

@@ -53,11 +53,11 @@ func (s *source) failure(ctx context.Context, c *connection, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case c.isIdle():
-		return &upstream.Error{Reason: upstream.Unreachable, Host: s.repo.Host, Timeout: true, Err: errIdle}
+		return &upstream.Error{Reason: upstream.Unreachable, Host: s.host(), Timeout: true, Err: errIdle}
 	case errors.As(err, new(*upstream.Error)):
 		return err
 	}
-	return &upstream.Error{Reason: upstream.Unreachable, Host: s.repo.Host, Err: err}
+	return &upstream.Error{Reason: upstream.Unreachable, Host: s.host(), Err: err}
 }
 
 // read reads from the body. An error comes alone, after the bytes before it.

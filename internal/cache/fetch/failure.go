@@ -50,7 +50,7 @@ func cause(err error) string {
 
 // report counts and logs how the transfer ended.
 func (t *transfer) report(err error, took time.Duration) {
-	log := t.m.log.WithValues("origin", t.repo.Host, "repository", t.repo.String(), "digest", t.desc.Digest, "duration", took)
+	log := t.m.log.WithValues("origin", t.m.origin.Place(t.repo), "repository", t.repo.String(), "digest", t.desc.Digest, "duration", took)
 	if err == nil {
 		log.V(1).Info("blob fetched")
 		return

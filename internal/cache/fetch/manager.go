@@ -158,7 +158,7 @@ func (m *Manager) outcome(ctx context.Context, repo imageref.Repository, err err
 }
 
 // mismatch counts bytes, or their number, that are not what the digest or the descriptor says (B4), and returns the error.
-func (m *Manager) mismatch(repo imageref.Repository, format string, args ...any) error {
-	m.metrics.DigestMismatches.WithLabelValues(repo.Host).Inc()
-	return &upstream.Error{Reason: upstream.Invalid, Host: repo.Host, Err: fmt.Errorf(format, args...)}
+func (m *Manager) mismatch(host, format string, args ...any) error {
+	m.metrics.DigestMismatches.WithLabelValues(host).Inc()
+	return &upstream.Error{Reason: upstream.Invalid, Host: host, Err: fmt.Errorf(format, args...)}
 }

@@ -64,7 +64,7 @@ func (m *Manager) follow(ctx context.Context, t *transfer, o opening) (*Reader, 
 	case err != nil:
 		return nil, errAgain
 	case o.desc.Size >= 0 && size >= 0 && o.desc.Size != size:
-		return nil, m.mismatch(o.repo, "blob %s has %d bytes, expected %d", o.desc.Digest, size, o.desc.Size)
+		return nil, m.mismatch(m.origin.Place(o.repo), "blob %s has %d bytes, expected %d", o.desc.Digest, size, o.desc.Size)
 	}
 	desc := t.descriptor(o.desc.MediaType)
 	start, end, err := o.rng.Resolve(size)

@@ -92,7 +92,7 @@ func (m *Manager) streamAhead(ctx context.Context, repo imageref.Repository, des
 	src := newPart(m, repo, desc, start, end)
 	p, err := m.connected(ctx, src)
 	if err != nil {
-		m.log.V(1).Info("range joins the fetch", "origin", repo.Host, "repository", repo.String(), "digest", desc.Digest,
+		m.log.V(1).Info("range joins the fetch", "origin", m.origin.Place(repo), "repository", repo.String(), "digest", desc.Digest,
 			"error", err.Error())
 		return nil
 	}

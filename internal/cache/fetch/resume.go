@@ -45,7 +45,7 @@ func (s *source) noteResumed() {
 		return
 	}
 	s.m.metrics.FetchResumes.Inc()
-	s.m.log.Info("blob fetch resumed", "origin", s.repo.Host, "repository", s.repo.String(), "digest", s.desc.Digest,
+	s.m.log.Info("blob fetch resumed", "origin", s.host(), "repository", s.repo.String(), "digest", s.desc.Digest,
 		"offset", s.offset, "cause", s.broken.Error())
 }
 

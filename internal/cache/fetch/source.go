@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type source struct {
 	end       int64           // one past the last byte to read; < 0: not known
 	verifier  digest.Verifier // nil: a part, which nothing can verify
 	mediaType string          // as the origin gave it
+	from      string          // the host that sent bytes last; empty: none yet
 	conn      *connection     // nil between two connections
 	barren    int             // connections in a row that brought no byte
 	broken    error           // why the last one ended
@@ -58,7 +60,7 @@ func (s *source) connect(ctx context.Context) error {
 		s.m.outcome(ctx, s.repo, err)
 		return err
 	}
-	s.conn, s.mediaType = c, c.blob.MediaType
+	s.conn, s.mediaType, s.from = c, c.blob.MediaType, c.blob.Host
 	return nil
 }
 
@@ -66,10 +68,10 @@ func (s *source) connect(ctx context.Context) error {
 func (s *source) accept(b *upstream.Blob) error {
 	switch {
 	case b.Offset != s.offset && b.Offset != 0:
-		return &upstream.Error{Reason: upstream.Invalid, Host: s.repo.Host,
+		return &upstream.Error{Reason: upstream.Invalid, Host: b.Host,
 			Err: fmt.Errorf("the origin answers from byte %d, asked for %d", b.Offset, s.offset)}
 	case b.Size >= 0 && s.size >= 0 && b.Size != s.size:
-		return s.m.mismatch(s.repo, "the origin has %d bytes, expected %d", b.Size, s.size)
+		return s.m.mismatch(b.Host, "the origin has %d bytes, expected %d", b.Size, s.size)
 	case s.size < 0 && b.Size >= 0:
 		s.size, s.end = b.Size, b.Size
 	}
@@ -110,6 +112,9 @@ func (s *source) next(ctx context.Context, p []byte) (int, error) {
 	return 0, s.finish(ctx)
 }
 
+// host is the origin that sends, or sent last.
+func (s *source) host() string { return cmp.Or(s.from, s.m.origin.Place(s.repo)) }
+
 func (s *source) complete() bool { return s.end >= 0 && s.offset >= s.end }
 
 // window is the part of p to read into: not beyond a part's end, nor, while an answer from byte 0 is skipped forward, beyond
@@ -129,7 +134,7 @@ func (s *source) take(ctx context.Context, p []byte) (int, error) {
 	s.offset += int64(len(p))
 	s.conn.fed, s.barren = true, 0
 	if s.size >= 0 && s.offset > s.size {
-		return 0, s.drop(ctx, s.m.mismatch(s.repo, "the origin sends more than %d bytes", s.size))
+		return 0, s.drop(ctx, s.m.mismatch(s.host(), "the origin sends more than %d bytes", s.size))
 	}
 	if s.verifier != nil {
 		_, _ = s.verifier.Write(p) // a hash never fails
@@ -146,13 +151,14 @@ func (s *source) isEnd(err error) bool {
 func (s *source) lose(ctx context.Context, err error) error {
 	if errors.Is(err, io.EOF) {
 		if s.conn.blob.Size < 0 {
-			return s.drop(ctx, s.m.mismatch(s.repo, "the origin sends %d bytes, expected %d", s.offset, s.size))
+			return s.drop(ctx, s.m.mismatch(s.host(), "the origin sends %d bytes, expected %d", s.offset, s.size))
 		}
 		err = io.ErrUnexpectedEOF
 	}
 	if !s.conn.fed {
 		s.barren++
 	}
+	s.conn.blob.Doubt()
 	s.broken = s.drop(ctx, s.failure(ctx, s.conn, err))
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -176,11 +182,11 @@ func (s *source) verify() error {
 	// Where the origin did not tell its size, only its end says that nothing follows.
 	if s.conn != nil && s.conn.blob.Size < 0 {
 		if n, _ := s.conn.read(make([]byte, 1)); n > 0 {
-			return s.m.mismatch(s.repo, "the origin sends more than %d bytes", s.size)
+			return s.m.mismatch(s.host(), "the origin sends more than %d bytes", s.size)
 		}
 	}
 	if !s.verifier.Verified() {
-		return s.m.mismatch(s.repo, "the origin's bytes do not have the digest %s", s.desc.Digest)
+		return s.m.mismatch(s.host(), "the origin's bytes do not have the digest %s", s.desc.Digest)
 	}
 	return nil
 }
