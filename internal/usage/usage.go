@@ -22,9 +22,25 @@ type Scope struct {
 }
 
 // Pod lists the images of a pod that Larder serves: of its containers, init and ephemeral containers and image volumes, each once, in
-// the order of their names. What does not parse is left out, and, where all images count, what a node never pulls through Larder:
-// images with imagePullPolicy Never, and those of a registry on the node's own loopback.
+// the order of their names. A tag whose digest the webhook wrote behind it is that tag: the pod uses what its owner named. What does not
+// parse is left out, and, where all images count, what a node never pulls through Larder: images with imagePullPolicy Never, and those of a
+// registry on the node's own loopback.
 func (s Scope) Pod(pod *corev1.Pod) []imageref.Reference {
+	refs := s.Running(pod)
+	tags := resolved(pod, refs)
+	if len(tags) == 0 {
+		return refs
+	}
+	for i, ref := range refs {
+		if tag, ok := tags[ref]; ok {
+			refs[i] = tag
+		}
+	}
+	return unique(refs)
+}
+
+// Running is as Pod, but has the digests that the webhook wrote behind tags.
+func (s Scope) Running(pod *corev1.Pod) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(&pod.Spec) {
 		ref, rewritten, ok := s.read(image.name)
