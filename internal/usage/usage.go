@@ -43,7 +43,7 @@ func (s Scope) Pod(pod *corev1.Pod) []imageref.Reference {
 func (s Scope) Running(pod *corev1.Pod) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(&pod.Spec) {
-		ref, rewritten, ok := s.read(image.name)
+		ref, rewritten, ok := s.Read(image.name)
 		if ok && (rewritten || s.All && image.policy != corev1.PullNever && !isLoopback(ref.Repository.Host)) {
 			refs = append(refs, ref)
 		}
@@ -56,15 +56,15 @@ func (s Scope) Running(pod *corev1.Pod) []imageref.Reference {
 func (s Scope) Template(spec *corev1.PodSpec) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(spec) {
-		if ref, _, ok := s.read(image.name); ok {
+		if ref, _, ok := s.Read(image.name); ok {
 			refs = append(refs, ref)
 		}
 	}
 	return unique(refs)
 }
 
-// read reads an image as a pod names it, and says whether it is a rewritten one. What is behind the proxy and names no image is none.
-func (s Scope) read(name string) (ref imageref.Reference, rewritten, ok bool) {
+// Read reads an image as a pod names it, and says whether it is a rewritten one. What is behind the proxy and names no image is none.
+func (s Scope) Read(name string) (ref imageref.Reference, rewritten, ok bool) {
 	if s.Proxy != "" && strings.HasPrefix(name, s.Proxy+"/") {
 		ref, ok = imageref.Invert(s.Proxy, name)
 		return ref, true, ok
