@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +66,7 @@ func newWorld(t *testing.T, c rewrite.Config) *world {
 	rules.Unavailable = view.Unavailable
 	w := &world{t: t, namespace: namespace(t, nil), registry: prometheus.NewRegistry()}
 	handler, err := webhook.New(webhook.Options{
-		Rules: rules, NamespaceLabels: view.NamespaceLabels, Metrics: w.registry, Log: logr.Discard(),
+		Rules: rules, NamespaceLabels: view.NamespaceLabels, Digests: digests(t, view, w.registry).Of, Metrics: w.registry, Log: logr.Discard(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +90,12 @@ func newView(t *testing.T) *webhook.View {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := usage.IndexImages(t.Context(), c); err != nil {
+	scope := usage.Scope{Proxy: proxy}
+	err = errors.Join(usage.IndexPods(t.Context(), c, scope), usage.IndexImages(t.Context(), c), usage.IndexRepositories(t.Context(), c))
+	if err != nil {
 		t.Fatal(err)
 	}
-	view, err := webhook.NewView(t.Context(), c)
+	view, err := webhook.NewView(t.Context(), c, scope)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +106,16 @@ func newView(t *testing.T) *webhook.View {
 	}()
 	eventually(t, "the view to sync", func() bool { return view.Check() == nil })
 	return view
+}
+
+// digests are resolved by what a view tells.
+func digests(t *testing.T, view *webhook.View, registry prometheus.Registerer) *webhook.Digests {
+	t.Helper()
+	d, err := webhook.NewDigests(webhook.DigestOptions{View: view, Live: cluster.Client, Metrics: registry, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // serve answers with TLS, and returns how a client gets there.

@@ -13,6 +13,7 @@ import (
 type metrics struct {
 	duration prometheus.Histogram
 	images   *prometheus.CounterVec // reason, empty for those rewritten
+	digests  prometheus.Counter     // written behind tags
 	pods     *prometheus.CounterVec // reason
 	failures prometheus.Counter
 }
@@ -26,6 +27,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		images: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "larder_webhook_images_total", Help: "Images of pods by what became of them: rewritten, or left alone for a reason.",
 		}, []string{"outcome", "reason"}),
+		digests: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "larder_webhook_digests_total", Help: "Tags of pods behind which a digest was written.",
+		}),
 		pods: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "larder_webhook_pods_left_total", Help: "Pods that were left alone as a whole, by reason.",
 		}, []string{"reason"}),
@@ -33,7 +37,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "larder_webhook_failures_total", Help: "Pods that passed as they were because the webhook failed.",
 		}),
 	}
-	if err := errors.Join(reg.Register(m.duration), reg.Register(m.images), reg.Register(m.pods), reg.Register(m.failures)); err != nil {
+	err := errors.Join(reg.Register(m.duration), reg.Register(m.images), reg.Register(m.digests), reg.Register(m.pods), reg.Register(m.failures))
+	if err != nil {
 		return nil, fmt.Errorf("registering the webhook's metrics: %w", err)
 	}
 	return m, nil
@@ -44,6 +49,9 @@ func (m *metrics) count(d rewrite.Decision) {
 		m.pods.WithLabelValues(string(d.Pod)).Inc()
 	}
 	for _, v := range d.Images {
+		if v.Digest != "" {
+			m.digests.Inc()
+		}
 		outcome := "left"
 		if v.Rewritten != "" {
 			outcome = "rewritten"

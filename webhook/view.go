@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/rollout"
 	"github.com/larder-dev/larder/internal/usage"
 )
 
@@ -22,14 +24,16 @@ var ErrNotSynced = errors.New("the API server has not told all namespaces and im
 
 // View is what the webhook knows of the cluster, kept by a cache. Nothing that is asked of it waits: before it has synced it knows nothing.
 type View struct {
+	scope     usage.Scope
 	reader    client.Reader
 	informers []cache.Informer
 }
 
-// NewView returns a view on a cache that usage.IndexImages prepared, and has it keep namespaces and CachedImages.
-func NewView(ctx context.Context, c cache.Cache) (*View, error) {
-	v := &View{reader: c}
-	for _, object := range []client.Object{&corev1.Namespace{}, &v1alpha1.CachedImage{}} {
+// NewView returns a view on a cache that usage.IndexImages, IndexRepositories and IndexPods prepared, and has it keep namespaces, Larder's
+// own kinds and pods.
+func NewView(ctx context.Context, c cache.Cache, scope usage.Scope) (*View, error) {
+	v := &View{scope: scope, reader: c}
+	for _, object := range []client.Object{&corev1.Namespace{}, &v1alpha1.CachedImage{}, &v1alpha1.Repository{}, &corev1.Pod{}} {
 		informer, err := c.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("watching what the webhook knows: %w", err)
@@ -63,6 +67,30 @@ func (v *View) Unavailable(ref imageref.Reference) bool {
 	}
 	images, err := usage.CachedImages(context.Background(), v.reader, ref)
 	return err == nil && len(images) > 0 && !slices.ContainsFunc(images, func(image v1alpha1.CachedImage) bool { return !hopeless(&image) })
+}
+
+// resolved returns the digest behind a tag that the other pods of a workload's revision run; empty where there is none. It stands above
+// the history: that may be younger than they are, or be told late.
+func (v *View) resolved(ctx context.Context, owner rollout.Owner, ref imageref.Reference) digest.Digest {
+	running, err := usage.Resolved(ctx, v.reader, v.scope, owner, ref)
+	if err != nil {
+		return ""
+	}
+	return running
+}
+
+// history is what a tag was, the newest first, by the first CachedImage of it that tells.
+func (v *View) history(ctx context.Context, ref imageref.Reference) []v1alpha1.Revision {
+	images, err := usage.CachedImages(ctx, v.reader, ref)
+	if err != nil {
+		return nil
+	}
+	for i := range images {
+		if len(images[i].Status.History) > 0 {
+			return images[i].Status.History
+		}
+	}
+	return nil
 }
 
 func hopeless(image *v1alpha1.CachedImage) bool {

@@ -1,6 +1,6 @@
 // Package webhook answers the API server's question what is to change of a pod, and builds the configuration by which it asks. It is a thin
-// shell over internal/rewrite: it decodes, has it decide, counts and answers. It asks no API server and no origin while a pod waits, and
-// refuses no pod: of one that it does not understand nothing changes.
+// shell over internal/rewrite: it decodes, has it decide, counts and answers. It asks no origin while a pod waits, the API server only how old
+// the owner of a pod is whose tags are resolved, once for each, and refuses no pod: of one that it does not understand nothing changes.
 package webhook
 
 import (
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/rewrite"
 )
 
@@ -25,8 +27,10 @@ type Options struct {
 	Rules *rewrite.Rules
 	// NamespaceLabels returns the labels of a namespace; nil where they are not known. It is quick. nil: they never are.
 	NamespaceLabels func(ctx context.Context, namespace string) map[string]string
-	Metrics         prometheus.Registerer
-	Log             logr.Logger
+	// Digests returns how the tags of a pod are resolved (see Digests.Of). Nil: they are not.
+	Digests func(ctx context.Context, namespace string, pod *corev1.Pod) func(imageref.Reference) digest.Digest
+	Metrics prometheus.Registerer
+	Log     logr.Logger
 }
 
 // Handler answers the reviews of pods and of their ephemeral containers. It is safe for concurrent use.
@@ -68,6 +72,9 @@ func (h *Handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	in, err := h.read(ctx, req)
 	if err != nil {
 		return h.pass(req, err)
+	}
+	if h.o.Digests != nil {
+		in.Digest = h.o.Digests(ctx, in.Namespace, in.Pod)
 	}
 	d := h.o.Rules.Decide(in)
 	if req.DryRun == nil || !*req.DryRun {

@@ -13,6 +13,9 @@ const (
 	ConditionInUse = "InUse"
 	// ConditionUpToDate on a CachedImage by tag: whether the origin confirmed it at the last check; absent while none was answered.
 	ConditionUpToDate = "UpToDate"
+	// ConditionWouldNotPull on a CachedImage, there only while it is true: workloads are to be restarted for a new revision, but a restart
+	// would not pull it; the message names them, and says what to set.
+	ConditionWouldNotPull = "WouldNotPull"
 )
 
 // The reasons of conditions.
@@ -35,6 +38,8 @@ const (
 	ReasonUnused        = "Unused"        // not InUse: expires
 	ReasonCurrent       = "Current"       // UpToDate: the origin said the same digest
 	ReasonMoved         = "Moved"         // not UpToDate: the origin has another digest
+	ReasonPullPolicy    = "PullPolicy"    // WouldNotPull: by tag, and not Always
+	ReasonOnDelete      = "OnDelete"      // WouldNotPull: the workload replaces no pods by itself
 	ReasonInForce       = "InForce"       // Ready: this Repository's rules hold
 	ReasonConflict      = "Conflict"      // an older Repository of the same name is in force
 	ReasonImagesRemain  = "ImagesRemain"  // a Repository that is deleted waits for its CachedImages

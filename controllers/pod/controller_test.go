@@ -1,6 +1,7 @@
 package pod_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -217,5 +218,28 @@ func TestPod_DeletedObjectsComeBack(t *testing.T) {
 	hasOne(t, "returns/later:1")
 	if images, _ := objectsOf(t, "returns/a:1"); len(images) > 0 {
 		t.Errorf("%s came back", images[0].Name)
+	}
+}
+
+// What the webhook resolved is the tag's: there is no object for each of its digests.
+func TestPod_AResolvedTagIsAUserOfTheTag(t *testing.T) {
+	start(t)
+	const one = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	for i, original := range []string{"resolved:1", "resolved:2@" + one} {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: fmt.Sprintf("resolved-%d", i), Annotations: map[string]string{v1alpha1.AnnotationOriginals: `{"c":"` + original + `"}`},
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{
+				Name: "c", Image: fmt.Sprintf("localhost:7439/docker.io/library/resolved:%d@%s", i+1, one),
+			}}},
+		}
+		must(t, cluster.Create(t.Context(), pod))
+		t.Cleanup(func() { must(t, cluster.Delete(context.Background(), pod, client.GracePeriodSeconds(0))) })
+	}
+	hasOne(t, "resolved:1")
+	hasOne(t, "resolved:2@"+one) // which its owner wrote
+	if images, _ := objectsOf(t, "resolved:1@"+one); len(images) > 0 {
+		t.Errorf("the digest has an object of its own: %v", images)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,11 +23,8 @@ func (r *Reconciler) yields(object *v1alpha1.Repository, peers []v1alpha1.Reposi
 
 // placeholder says whether a Repository is as Larder makes it.
 func placeholder(object *v1alpha1.Repository) bool {
-	spec := object.Spec
-	if object.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy || len(spec.UpdateFilters)+len(spec.Platforms)+len(spec.PullSecretNames) > 0 {
-		return false
-	}
-	return spec.UpdateInterval == "" && spec.MaxStale == "" && spec.UpdateMode == v1alpha1.UpdateOnPull && spec.Access == v1alpha1.AccessGranted
+	made := v1alpha1.RepositorySpec{Name: object.Spec.Name, UpdateMode: v1alpha1.UpdateOnPull, Access: v1alpha1.AccessGranted}
+	return object.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy && equality.Semantic.DeepEqual(object.Spec, made)
 }
 
 // yield deletes a Repository, unless somebody has edited it meanwhile.

@@ -27,6 +27,16 @@ func CheckRepository(object *v1alpha1.Repository, defaults Defaults) field.Error
 	return nil
 }
 
+// InForce returns the Repository that is in force of those of one repository, the oldest first; nil where none is.
+func InForce(repositories []v1alpha1.Repository, defaults Defaults) *v1alpha1.Repository {
+	for i := range repositories {
+		if len(CheckRepository(&repositories[i], defaults)) == 0 {
+			return &repositories[i]
+		}
+	}
+	return nil
+}
+
 // CheckCachedImage returns what is wrong with a CachedImage by itself: what its schema refuses, and an image that is none.
 func CheckCachedImage(object *v1alpha1.CachedImage) field.ErrorList {
 	_, errs := parseImage(object)

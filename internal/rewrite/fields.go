@@ -16,6 +16,9 @@ type field struct {
 	unchanged bool // by this update
 }
 
+// ephemeralPath is how the paths of images of ephemeral containers begin.
+const ephemeralPath = "/spec/ephemeralContainers/"
+
 // volumePrefix sets volumes apart: no container's name has a slash.
 const volumePrefix = "volume/"
 

@@ -52,6 +52,9 @@ func FuzzDecide(f *testing.F) {
 		}
 		for _, rules := range configs(t) {
 			decide(t, rules, req)
+			resolving := req
+			resolving.Digest = resolveAll
+			decide(t, rules, resolving)
 		}
 	})
 }

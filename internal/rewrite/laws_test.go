@@ -166,6 +166,12 @@ func inverts(t testing.TB, r *Rules, req Request, v Verdict, result *corev1.Pod)
 		t.Errorf("%s is rewritten to %s, which is inverted to %s", v.Image, v.Rewritten, ref)
 	}
 	before, err := imageref.Parse(v.Image)
+	if v.Digest != "" {
+		if ref.Digest != v.Digest || before.Digest != "" && !onNode(before.Repository.Host) {
+			t.Errorf("%s is rewritten to %s, with the digest %s", v.Image, v.Rewritten, v.Digest)
+		}
+		ref.Digest = ""
+	}
 	if err != nil || before != ref && !onNode(before.Repository.Host) {
 		t.Errorf("%s is rewritten to %s", v.Image, v.Rewritten)
 	}

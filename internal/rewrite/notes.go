@@ -61,12 +61,20 @@ func (n *notes) original(f field) string {
 	}
 	for _, s := range n.before {
 		for _, noted := range []string{s.originals[f.name], s.annotations["original-image-"+f.name], s.annotations["original-init-image-"+f.name]} {
-			if parsed, err := imageref.Parse(noted); noted != "" && err == nil && parsed == ref {
+			if parsed, err := imageref.Parse(noted); noted != "" && err == nil && (parsed == ref || parsed == tagOf(ref)) {
 				return noted
 			}
 		}
 	}
 	return ""
+}
+
+// tagOf is a reference without the digest that may have been written behind its tag.
+func tagOf(ref imageref.Reference) imageref.Reference {
+	if ref.Tag != "" {
+		ref.Digest = ""
+	}
+	return ref
 }
 
 // address is the proxy's behind which an image may be: ours, or that of another configuration, under which the pod ran of which this one

@@ -6,15 +6,19 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/imageref"
 )
 
 // Annotations that a decision puts on a pod.
 const (
-	// AnnotationOriginals holds, as JSON by container, the images that were rewritten as they stood before. An image volume is
-	// "volume/<name>".
-	AnnotationOriginals = "larder.dev/original-images"
+	// AnnotationOriginals holds, as JSON by container, the images that were rewritten as they stood before; of one that named the proxy
+	// itself, what it stands for. An image volume is "volume/<name>".
+	AnnotationOriginals = v1alpha1.AnnotationOriginals
 	// AnnotationNotRewritten holds, as JSON by container, why an image was left alone; "*" stands for the whole pod.
 	AnnotationNotRewritten = "larder.dev/not-rewritten"
 )
@@ -26,6 +30,9 @@ type Request struct {
 	Ephemeral       bool              // the request is for pods/ephemeralcontainers, where all other changes are dropped
 	Namespace       string            // the request's: a pod that is created may not say its own
 	NamespaceLabels map[string]string // nil where they are not known
+	// Digest returns what is written behind a tag; empty: nothing is. Nil: never anything. It says the same of a tag for as long as the
+	// request is looked at.
+	Digest func(imageref.Reference) digest.Digest
 }
 
 // Decision is what becomes of a request. Of an update that changes no image it is empty.
@@ -37,11 +44,12 @@ type Decision struct {
 
 // Verdict is what becomes of one image.
 type Verdict struct {
-	Container string // its name; "volume/<name>" for an image volume
-	Path      string // JSON pointer to the image: "/spec/containers/0/image"
-	Image     string // as it stands in the request
-	Rewritten string // what it becomes; empty where it is left alone
-	Reason    Reason // why it is left alone; empty where it is rewritten
+	Container string        // its name; "volume/<name>" for an image volume
+	Path      string        // JSON pointer to the image: "/spec/containers/0/image"
+	Image     string        // as it stands in the request
+	Rewritten string        // what it becomes; empty where it is left alone
+	Reason    Reason        // why it is left alone; empty where it is rewritten
+	Digest    digest.Digest // what was written behind its tag; empty: nothing was
 }
 
 // Decide says what becomes of a request. Applied to its own result it changes nothing. It never makes an API server refuse a pod that
@@ -62,7 +70,7 @@ func (r *Rules) Decide(req Request) Decision {
 		v := Verdict{Container: f.name, Path: f.path, Image: f.image, Reason: d.Pod}
 		original := f.image
 		if d.Pod == "" {
-			v.Rewritten, original, v.Reason = r.judge(n, f)
+			original = r.judge(req, n, f, &v)
 		}
 		d.Images = append(d.Images, v)
 		n.expect(f, cmp.Or(v.Rewritten, f.image))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -76,27 +77,48 @@ func (r *Rules) compares(owner metav1.OwnerReference) bool {
 // maxName is the longest name, host included, that every container runtime accepts.
 const maxName = 255
 
-// judge says what one image becomes and what it was before anybody rewrote it, or why it is left alone.
-func (r *Rules) judge(n *notes, f field) (rewritten, original string, reason Reason) {
+// judge says in a verdict what one image becomes, or why it is left alone, and returns what it was before anybody rewrote it.
+func (r *Rules) judge(req Request, n *notes, f field, v *Verdict) (original string) {
 	if f.image == "" {
-		return "", "", Empty
+		v.Reason = Empty
+		return ""
 	}
-	if _, ok := imageref.Invert(r.Proxy, f.image); ok {
-		return "", "", AlreadyRewritten
+	if ref, ok := imageref.Invert(r.Proxy, f.image); ok {
+		if v.Digest = req.digest(f, ref); v.Digest == "" {
+			v.Reason = AlreadyRewritten
+			return ""
+		}
+		ref.Digest, original = v.Digest, cmp.Or(n.original(f), ref.Short())
+		v.Rewritten = ref.Rewrite(r.Proxy)
+		return original
 	}
 	ref, err := imageref.Parse(f.image)
 	if err != nil || isID(f.image) {
-		return "", "", InvalidImage
+		v.Reason = InvalidImage
+		return ""
 	}
 	original = f.image
 	if noted := n.original(f); noted != "" { // behind the proxy of another configuration
 		original = noted
 		ref, _ = imageref.Parse(noted) // it can: n.original did
 	}
-	if reason = r.leaves(f.policy, ref); reason != "" {
-		return "", "", reason
+	if v.Reason = r.leaves(f.policy, ref); v.Reason != "" {
+		return ""
 	}
-	return ref.Rewrite(r.Proxy), original, ""
+	if v.Digest = req.digest(f, ref); v.Digest != "" {
+		ref.Digest = v.Digest
+	}
+	v.Rewritten = ref.Rewrite(r.Proxy)
+	return original
+}
+
+// digest returns what is written behind the tag of an image that is rewritten. Behind that of an ephemeral container nothing is: no
+// annotation could tell that it was not its owner who wrote the digest.
+func (req Request) digest(f field, ref imageref.Reference) digest.Digest {
+	if req.Digest == nil || req.Ephemeral || ref.Digest != "" || f.policy == corev1.PullNever || strings.HasPrefix(f.path, ephemeralPath) {
+		return ""
+	}
+	return req.Digest(ref)
 }
 
 // leaves says why an image is left alone; empty where it is not.

@@ -19,10 +19,11 @@ import (
 	"github.com/larder-dev/larder/api/v1alpha1"
 )
 
-// The field managers, one a process.
+// The field managers: one a process, and of the controller one more for what is a toggle.
 const (
 	Controller client.FieldOwner = "larder-controller" // usedBy and the condition InUse of a CachedImage; all of a Repository
 	Registry   client.FieldOwner = "larder-registry"   // the rest of a CachedImage
+	Trigger    client.FieldOwner = "larder-trigger"    // the condition WouldNotPull of a CachedImage; the templates of workloads
 )
 
 // timestamps is how often a mere timestamp is written.
@@ -96,20 +97,31 @@ func sortConditions(conditions []metav1.Condition) {
 
 // partOf returns what is the owner's of a CachedImage's status.
 func partOf(owner client.FieldOwner, s v1alpha1.CachedImageStatus) v1alpha1.CachedImageStatus {
-	mine := func(condition metav1.Condition) bool {
-		return (condition.Type == v1alpha1.ConditionInUse) == (owner == Controller)
-	}
 	var conditions []metav1.Condition
 	for _, condition := range s.Conditions {
-		if mine(condition) {
+		if ownerOf(condition.Type) == owner {
 			conditions = append(conditions, condition)
 		}
 	}
-	if owner == Controller {
+	switch owner {
+	case Controller:
 		return v1alpha1.CachedImageStatus{UsedBy: s.UsedBy, Conditions: conditions}
+	case Trigger:
+		return v1alpha1.CachedImageStatus{Conditions: conditions}
 	}
 	s.UsedBy, s.Conditions = nil, conditions
 	return s
+}
+
+// ownerOf says who writes a condition of a CachedImage.
+func ownerOf(condition string) client.FieldOwner {
+	switch condition {
+	case v1alpha1.ConditionInUse:
+		return Controller
+	case v1alpha1.ConditionWouldNotPull:
+		return Trigger
+	}
+	return Registry
 }
 
 func apply(ctx context.Context, c client.Client, owner client.FieldOwner, kind string, current client.Object, desired any) error {

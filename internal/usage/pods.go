@@ -38,6 +38,9 @@ func IndexPods(ctx context.Context, indexer client.FieldIndexer, scope Scope) er
 	if err := indexer.IndexField(ctx, &corev1.Pod{}, FieldRepository, repositories); err != nil {
 		return fmt.Errorf("indexing pods by repository: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &corev1.Pod{}, FieldOwner, ownerKeys(scope)); err != nil {
+		return fmt.Errorf("indexing pods by owner: %w", err)
+	}
 	return nil
 }
 

@@ -1,16 +1,20 @@
 package usage
 
 import (
+	"encoding/json"
+
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/larder-dev/larder/api/v1alpha1"
 )
 
 // Slim cuts an object down to what Larder reads before a cache keeps it: it is a cache's DefaultTransform. Of pods it leaves who and
-// where they are, their images and pull secrets, and their phase; of workloads the images of their templates; of nodes their names,
-// labels, addresses and platforms; of all else everything but managedFields. What was slimmed must never be written back: a pod, a node
+// where they are, their images and pull secrets, and their phase, and where one has a digest what that was resolved for; of workloads the
+// images of their templates, and what annotations say of rollouts; of nodes their names, labels, addresses and platforms; of all else everything but managedFields. What was slimmed must never be written back: a pod, a node
 // or a workload is read from such a cache only.
 func Slim(object any) (any, error) {
 	switch o := object.(type) {
@@ -24,17 +28,19 @@ func Slim(object any) (any, error) {
 	case *batchv1.Job:
 		slimJob(o)
 	case *appsv1.DaemonSet:
-		o.ObjectMeta, o.Status = slimMeta(&o.ObjectMeta), appsv1.DaemonSetStatus{}
+		o.ObjectMeta, o.Status = slimWorkload(&o.ObjectMeta), appsv1.DaemonSetStatus{}
 		o.Spec = appsv1.DaemonSetSpec{Template: slimTemplate(&o.Spec.Template)}
 	case *appsv1.Deployment:
-		o.ObjectMeta, o.Status = slimMeta(&o.ObjectMeta), appsv1.DeploymentStatus{}
-		o.Spec = appsv1.DeploymentSpec{Template: slimTemplate(&o.Spec.Template)}
+		o.ObjectMeta, o.Status = slimWorkload(&o.ObjectMeta), appsv1.DeploymentStatus{}
+		o.Spec = appsv1.DeploymentSpec{Paused: o.Spec.Paused, Template: slimTemplate(&o.Spec.Template)}
 	case *appsv1.ReplicaSet:
 		o.ObjectMeta, o.Status = slimMeta(&o.ObjectMeta), appsv1.ReplicaSetStatus{}
 		o.Spec = appsv1.ReplicaSetSpec{Template: slimTemplate(&o.Spec.Template)}
 	case *appsv1.StatefulSet:
-		o.ObjectMeta, o.Status = slimMeta(&o.ObjectMeta), appsv1.StatefulSetStatus{}
+		o.ObjectMeta, o.Status = slimWorkload(&o.ObjectMeta), appsv1.StatefulSetStatus{}
 		o.Spec = appsv1.StatefulSetSpec{Template: slimTemplate(&o.Spec.Template)}
+	case *appsv1.ControllerRevision:
+		slimRevision(o)
 	case client.Object:
 		o.SetManagedFields(nil)
 	}
@@ -42,10 +48,10 @@ func Slim(object any) (any, error) {
 }
 
 func slimPod(pod *corev1.Pod) {
-	pod.ObjectMeta = slimMeta(&pod.ObjectMeta)
 	if !Active(pod) {
 		pod.Spec = corev1.PodSpec{}
 	}
+	pod.ObjectMeta = keepResolved(pod, slimMeta(&pod.ObjectMeta))
 	spec := slimSpec(&pod.Spec)
 	spec.NodeName, spec.ImagePullSecrets = pod.Spec.NodeName, pod.Spec.ImagePullSecrets
 	pod.Spec = spec
@@ -82,6 +88,28 @@ func slimMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 		Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
 		CreationTimestamp: m.CreationTimestamp, DeletionTimestamp: m.DeletionTimestamp,
 	}
+}
+
+// slimWorkload keeps the annotations that are about rollouts, too.
+func slimWorkload(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	slim := slimMeta(m)
+	for _, key := range []string{v1alpha1.AnnotationOnUpdate, v1alpha1.AnnotationRestartInterval, v1alpha1.AnnotationPaused} {
+		if value, ok := m.Annotations[key]; ok {
+			metav1.SetMetaDataAnnotation(&slim, key, value)
+		}
+	}
+	return slim
+}
+
+// slimRevision keeps of what a ControllerRevision holds the images alone.
+func slimRevision(revision *appsv1.ControllerRevision) {
+	template := revisionTemplate(revision)
+	revision.ObjectMeta, revision.Data.Object = slimMeta(&revision.ObjectMeta), nil
+	var data revisionData
+	if template != nil {
+		data.Spec.Template = slimTemplate(template)
+	}
+	revision.Data.Raw, _ = json.Marshal(data) // it can: it was JSON
 }
 
 func slimTemplate(t *corev1.PodTemplateSpec) corev1.PodTemplateSpec {

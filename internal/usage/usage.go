@@ -22,12 +22,28 @@ type Scope struct {
 }
 
 // Pod lists the images of a pod that Larder serves: of its containers, init and ephemeral containers and image volumes, each once, in
-// the order of their names. What does not parse is left out, and, where all images count, what a node never pulls through Larder:
-// images with imagePullPolicy Never, and those of a registry on the node's own loopback.
+// the order of their names. A tag whose digest the webhook wrote behind it is that tag: the pod uses what its owner named. What does not
+// parse is left out, and, where all images count, what a node never pulls through Larder: images with imagePullPolicy Never, and those of a
+// registry on the node's own loopback.
 func (s Scope) Pod(pod *corev1.Pod) []imageref.Reference {
+	refs := s.Running(pod)
+	tags := resolved(pod, refs)
+	if len(tags) == 0 {
+		return refs
+	}
+	for i, ref := range refs {
+		if tag, ok := tags[ref]; ok {
+			refs[i] = tag
+		}
+	}
+	return unique(refs)
+}
+
+// Running is as Pod, but has the digests that the webhook wrote behind tags.
+func (s Scope) Running(pod *corev1.Pod) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(&pod.Spec) {
-		ref, rewritten, ok := s.read(image.name)
+		ref, rewritten, ok := s.Read(image.name)
 		if ok && (rewritten || s.All && image.policy != corev1.PullNever && !isLoopback(ref.Repository.Host)) {
 			refs = append(refs, ref)
 		}
@@ -40,15 +56,15 @@ func (s Scope) Pod(pod *corev1.Pod) []imageref.Reference {
 func (s Scope) Template(spec *corev1.PodSpec) []imageref.Reference {
 	var refs []imageref.Reference
 	for _, image := range imagesOf(spec) {
-		if ref, _, ok := s.read(image.name); ok {
+		if ref, _, ok := s.Read(image.name); ok {
 			refs = append(refs, ref)
 		}
 	}
 	return unique(refs)
 }
 
-// read reads an image as a pod names it, and says whether it is a rewritten one. What is behind the proxy and names no image is none.
-func (s Scope) read(name string) (ref imageref.Reference, rewritten, ok bool) {
+// Read reads an image as a pod names it, and says whether it is a rewritten one. What is behind the proxy and names no image is none.
+func (s Scope) Read(name string) (ref imageref.Reference, rewritten, ok bool) {
 	if s.Proxy != "" && strings.HasPrefix(name, s.Proxy+"/") {
 		ref, ok = imageref.Invert(s.Proxy, name)
 		return ref, true, ok

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/usage"
 )
@@ -39,6 +40,12 @@ func using(images ...string) *corev1.Pod {
 	return pod
 }
 
+// noting has the pod's annotation of the originals say something.
+func noting(pod *corev1.Pod, originals string) *corev1.Pod {
+	pod.Annotations = map[string]string{v1alpha1.AnnotationOriginals: originals}
+	return pod
+}
+
 func forms(refs []imageref.Reference) []string {
 	var all []string
 	for _, ref := range refs {
@@ -68,6 +75,13 @@ func TestScope_Pod(t *testing.T) {
 		"Nothing that is never pulled": {mirroring, &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{
 			{Image: "built-on-the-node", ImagePullPolicy: corev1.PullNever}, {Image: "b:1", ImagePullPolicy: corev1.PullAlways},
 		}}}, []string{"docker.io/library/b:1"}},
+		"A tag whose digest the webhook wrote is that tag": {rewriting,
+			noting(using("localhost:7439/docker.io/library/a:1@sha256:"+zeros, "localhost:7439/docker.io/library/a:1"), `{"c":"a:1"}`), []string{"docker.io/library/a:1"}},
+		"A digest that its owner wrote is that digest": {rewriting,
+			noting(using("localhost:7439/docker.io/library/a:1@sha256:"+zeros, "localhost:7439/docker.io/library/a:1"), `{"c":"a:1@sha256:`+zeros+`","d":"a:1"}`),
+			[]string{"docker.io/library/a:1", "docker.io/library/a:1@sha256:" + zeros}},
+		"Notes that nobody can read": {rewriting,
+			noting(using("localhost:7439/docker.io/library/a:1@sha256:"+zeros), `a:1`), []string{"docker.io/library/a:1@sha256:" + zeros}},
 		"Without a proxy": {usage.Scope{All: true}, using("a"), []string{"docker.io/library/a:latest"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +96,14 @@ func TestScope_Pod(t *testing.T) {
 				t.Errorf("images of the slim pod (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestScope_RunningHasTheDigestsThatTheWebhookWrote(t *testing.T) {
+	t.Parallel()
+	pod := noting(using("localhost:7439/docker.io/library/a:1@sha256:"+zeros), `{"c":"a:1"}`)
+	if diff := cmp.Diff([]string{"docker.io/library/a:1@sha256:" + zeros}, forms(rewriting.Running(pod))); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
 	}
 }
 

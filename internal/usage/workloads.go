@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -24,6 +25,7 @@ type workload struct {
 
 func workloads() []workload {
 	return []workload{
+		workloadOf("ControllerRevision", func() client.ObjectList { return &appsv1.ControllerRevisionList{} }, revisionTemplate),
 		workloadOf("CronJob", func() client.ObjectList { return &batchv1.CronJobList{} },
 			func(w *batchv1.CronJob) *corev1.PodTemplateSpec { return &w.Spec.JobTemplate.Spec.Template }),
 		workloadOf("DaemonSet", func() client.ObjectList { return &appsv1.DaemonSetList{} },
@@ -60,8 +62,24 @@ func jobTemplate(job *batchv1.Job) *corev1.PodTemplateSpec {
 	return &job.Spec.Template
 }
 
-// Workloads lists the kinds whose templates keep images: CronJobs, DaemonSets, Deployments, Jobs that have not finished, ReplicaSets and
-// StatefulSets, however many pods they are scaled to.
+// revisionData is what the ControllerRevisions of DaemonSets and StatefulSets hold.
+type revisionData struct {
+	Spec struct {
+		Template corev1.PodTemplateSpec `json:"template"`
+	} `json:"spec"`
+}
+
+// revisionTemplate is the template of a DaemonSet's or StatefulSet's revision. Others use ControllerRevisions for what they like.
+func revisionTemplate(revision *appsv1.ControllerRevision) *corev1.PodTemplateSpec {
+	var data revisionData
+	if json.Unmarshal(revision.Data.Raw, &data) != nil {
+		return nil
+	}
+	return &data.Spec.Template
+}
+
+// Workloads lists the kinds whose templates keep images: CronJobs, DaemonSets, Deployments, Jobs that have not finished, StatefulSets, and
+// the kept revisions of workloads (ControllerRevisions, ReplicaSets), however many pods they are scaled to.
 func Workloads() []client.Object {
 	var objects []client.Object
 	for _, w := range workloads() {
@@ -91,11 +109,42 @@ func IndexWorkloads(ctx context.Context, indexer client.FieldIndexer, scope Scop
 	return nil
 }
 
+// Owners lists the revisions of workloads whose pods share one template that uses an image: ControllerRevisions, Jobs and ReplicaSets, from
+// a cache that IndexWorkloads prepared.
+func Owners(ctx context.Context, reader client.Reader, ref imageref.Reference) ([]client.Object, error) {
+	return using(ctx, reader, ref, "ControllerRevision", "Job", "ReplicaSet")
+}
+
+// Rolled lists the workloads that are rolled and use an image: DaemonSets, Deployments and StatefulSets, from a cache that IndexWorkloads
+// prepared.
+func Rolled(ctx context.Context, reader client.Reader, ref imageref.Reference) ([]client.Object, error) {
+	return using(ctx, reader, ref, "DaemonSet", "Deployment", "StatefulSet")
+}
+
 // WorkloadsUsing lists the workloads whose templates use an image, in order, as "CronJob shop/nightly", from a cache that
 // IndexWorkloads prepared.
 func WorkloadsUsing(ctx context.Context, reader client.Reader, ref imageref.Reference) ([]string, error) {
 	var names []string
 	for _, w := range workloads() {
+		objects, err := using(ctx, reader, ref, w.kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range objects {
+			names = append(names, w.kind+" "+object.GetNamespace()+"/"+object.GetName())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// using lists the workloads of some kinds whose templates use an image.
+func using(ctx context.Context, reader client.Reader, ref imageref.Reference, kinds ...string) ([]client.Object, error) {
+	var objects []client.Object
+	for _, w := range workloads() {
+		if !slices.Contains(kinds, w.kind) {
+			continue
+		}
 		list := w.list()
 		err := reader.List(ctx, list, client.MatchingFields{FieldImage: ref.String()}, client.UnsafeDisableDeepCopy)
 		if err != nil {
@@ -107,10 +156,9 @@ func WorkloadsUsing(ctx context.Context, reader client.Reader, ref imageref.Refe
 		}
 		for _, item := range items {
 			if object, ok := item.(client.Object); ok {
-				names = append(names, w.kind+" "+object.GetNamespace()+"/"+object.GetName())
+				objects = append(objects, object)
 			}
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return objects, nil
 }

@@ -2,6 +2,7 @@ package usage_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,15 +40,19 @@ func TestIndexes(t *testing.T) {
 	make(&appsv1.Deployment{ObjectMeta: named("rewritten"), Spec: deployment("localhost:7439/docker.io/library/nginx:1.27", 3)})
 	make(&appsv1.Deployment{ObjectMeta: named("another"), Spec: deployment("nginx:1.28", 1)})
 	done := make(&batchv1.Job{ObjectMeta: named("done"), Spec: batchv1.JobSpec{Template: template("nginx:1.27", corev1.RestartPolicyNever)}})
+	make(&appsv1.ControllerRevision{ObjectMeta: named("foreign"), Data: runtime.RawExtension{Raw: []byte(`{"spec":{"template":"nginx:1.27"}}`)}})
 	want := []string{
-		"CronJob default/shop", "DaemonSet default/shop", "Deployment default/rewritten", "Deployment default/shop", "Job default/done",
+		"ControllerRevision default/shop", "CronJob default/shop", "DaemonSet default/shop", "Deployment default/rewritten", "Deployment default/shop", "Job default/done",
 		"Job default/shop", "ReplicaSet default/shop", "StatefulSet default/shop",
 	}
 	until(t, want, func() ([]string, error) { return usage.WorkloadsUsing(t.Context(), indexed, ref(t, "nginx:1.27")) })
 
 	finish(t, cluster, done.(*batchv1.Job))
-	want = append(want[:4:4], want[5:]...)
+	want = append(want[:5:5], want[6:]...)
 	until(t, want, func() ([]string, error) { return usage.WorkloadsUsing(t.Context(), indexed, ref(t, "nginx:1.27")) })
+
+	until(t, []string{"shop", "shop", "shop"}, func() ([]string, error) { return objects(usage.Owners(t.Context(), indexed, ref(t, "nginx:1.27"))) })
+	until(t, []string{"rewritten", "shop", "shop", "shop"}, func() ([]string, error) { return objects(usage.Rolled(t.Context(), indexed, ref(t, "nginx:1.27"))) })
 
 	pod := func(name, image string) {
 		make(&corev1.Pod{ObjectMeta: named(name), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: image}}}})
@@ -122,6 +128,8 @@ func everyWorkload(name, image string) []client.Object {
 		&appsv1.StatefulSet{ObjectMeta: named(name), Spec: appsv1.StatefulSetSpec{Selector: selector, Replicas: ptr.To[int32](0), Template: template(image, corev1.RestartPolicyAlways)}},
 		&appsv1.DaemonSet{ObjectMeta: named(name), Spec: appsv1.DaemonSetSpec{Selector: selector, Template: template(image, corev1.RestartPolicyAlways)}},
 		&appsv1.ReplicaSet{ObjectMeta: named(name), Spec: replicas},
+		&appsv1.ControllerRevision{ObjectMeta: named(name), Data: runtime.RawExtension{Raw: []byte(`{"spec":{"template":{"$patch":"replace","spec":` +
+			`{"containers":[{"name":"a","image":"` + image + `","args":["b"]}]}}}}`)}},
 	}
 }
 
@@ -157,6 +165,15 @@ func names[T any, P interface {
 	for i := range items {
 		all = append(all, P(&items[i]).GetName())
 	}
+	return all, err
+}
+
+func objects(items []client.Object, err error) ([]string, error) {
+	var all []string
+	for _, item := range items {
+		all = append(all, item.GetName())
+	}
+	slices.Sort(all)
 	return all, err
 }
 

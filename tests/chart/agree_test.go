@@ -44,6 +44,12 @@ func TestRoles_AreTheFiles(t *testing.T) {
 		for _, want := range parse(t, read(t, "files", "rbac", file)) {
 			names = append(names, want.GetKind()+" "+want.GetName())
 			got := all.find(want.GetKind(), want.GetName())
+			if want.GetName() == "larder-controller-triggers" { // a toggle that is off
+				if got != nil {
+					t.Errorf("%s is rendered by default", want.GetName())
+				}
+				got = parse(t, render(t, "namespaces")).find(want.GetKind(), "images-controller-triggers")
+			}
 			if got == nil {
 				t.Errorf("%s %s is not rendered", want.GetKind(), want.GetName())
 				continue

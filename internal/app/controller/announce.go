@@ -15,7 +15,7 @@ func announce(out io.Writer, o controller.Options, metrics, webhook string, log 
 	if o.LogFormat != "text" {
 		log.Info("started", "version", version.Version(), "metricsListen", metrics, "apiServer", o.Cluster.Config.Host,
 			"namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy, "mirrorMode", o.Cluster.Scope.All,
-			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "leaderElect", o.LeaderElect, "webhookListen", webhook)
+			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "triggers", o.Triggers, "leaderElect", o.LeaderElect, "webhookListen", webhook)
 		return nil
 	}
 	var b strings.Builder
@@ -23,6 +23,9 @@ func announce(out io.Writer, o controller.Options, metrics, webhook string, log 
 	fmt.Fprintf(&b, "It works for the API server at %s; Larder's namespace is %s.\n", o.Cluster.Config.Host, o.Cluster.Namespace)
 	fmt.Fprintf(&b, "Images of pods are Larder's %s.\n", o.Cluster.Images())
 	fmt.Fprintf(&b, "They expire %s.\n", expiry(o))
+	if o.Triggers {
+		b.WriteString("Workloads that ask for it are restarted when an image of theirs was superseded.\n")
+	}
 	if o.LeaderElect {
 		fmt.Fprintf(&b, "It works while it holds the Lease %s/%s.\n", o.Cluster.Namespace, name)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/larder-dev/larder/controllers/cachedimage"
 	"github.com/larder-dev/larder/controllers/pod"
 	"github.com/larder-dev/larder/controllers/repository"
+	"github.com/larder-dev/larder/controllers/revision"
+	"github.com/larder-dev/larder/controllers/trigger"
 	"github.com/larder-dev/larder/internal/app/admin"
 	"github.com/larder-dev/larder/internal/app/kube"
 	"github.com/larder-dev/larder/internal/httpx"
@@ -95,7 +97,7 @@ func index(ctx context.Context, m manager.Manager, o controller.Options) error {
 		usage.IndexImages(ctx, m.GetFieldIndexer()),
 		usage.IndexRepositories(ctx, m.GetFieldIndexer()),
 	}
-	if o.KeepWorkloadImages {
+	if o.KeepWorkloadImages || o.Triggers {
 		errs = append(errs, usage.IndexWorkloads(ctx, m.GetFieldIndexer(), o.Cluster.Scope))
 	}
 	return errors.Join(errs...)
@@ -110,5 +112,25 @@ func register(m manager.Manager, o controller.Options) error {
 		pod.New(m.GetClient(), o.Cluster.Scope).Register(m),
 		images.Register(m),
 		repository.New(m.GetClient(), o.Defaults).Register(m),
+		registerRollouts(m, o),
 	)
+}
+
+// registerRollouts adds what looks after the revisions of workloads, as far as it is wanted.
+func registerRollouts(m manager.Manager, o controller.Options) error {
+	var errs []error
+	if o.KeepWorkloadImages {
+		errs = append(errs, revision.New(m.GetClient(), o.Cluster.Scope, o.Defaults).Register(m))
+	}
+	if o.Triggers {
+		triggers, err := trigger.New(trigger.Options{
+			Client: m.GetClient(), Live: m.GetAPIReader(), Scope: o.Cluster.Scope, Defaults: o.Defaults,
+			Events: m.GetEventRecorder(name), Metrics: ctrlmetrics.Registry,
+		})
+		if err != nil {
+			return err
+		}
+		errs = append(errs, triggers.Register(m))
+	}
+	return errors.Join(errs...)
 }

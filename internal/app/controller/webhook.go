@@ -59,13 +59,19 @@ func (h *hook) prepare(ctx context.Context, m manager.Manager, o controller.Opti
 		return nil
 	}
 	h.log = log.WithName("webhook")
-	if h.view, err = webhook.NewView(ctx, m.GetCache()); err != nil {
+	if h.view, err = webhook.NewView(ctx, m.GetCache(), o.Cluster.Scope); err != nil {
+		return err
+	}
+	digests, err := webhook.NewDigests(webhook.DigestOptions{
+		View: h.view, Live: m.GetAPIReader(), Defaults: o.Defaults, Metrics: ctrlmetrics.Registry, Log: h.log,
+	})
+	if err != nil {
 		return err
 	}
 	rules := *o.Webhook.Rules
 	rules.Unavailable = h.view.Unavailable
 	h.handler, err = webhook.New(webhook.Options{
-		Rules: &rules, NamespaceLabels: h.view.NamespaceLabels, Metrics: ctrlmetrics.Registry, Log: h.log,
+		Rules: &rules, NamespaceLabels: h.view.NamespaceLabels, Digests: digests.Of, Metrics: ctrlmetrics.Registry, Log: h.log,
 	})
 	if err != nil {
 		return err

@@ -26,7 +26,8 @@ var kinds = map[schema.GroupVersion]map[string]meta.RESTScope{
 	admissionregistrationv1.SchemeGroupVersion: {"MutatingWebhookConfiguration": meta.RESTScopeRoot},
 	batchv1.SchemeGroupVersion:                 {"CronJob": meta.RESTScopeNamespace, "Job": meta.RESTScopeNamespace},
 	appsv1.SchemeGroupVersion: {
-		"DaemonSet": meta.RESTScopeNamespace, "Deployment": meta.RESTScopeNamespace,
+		"ControllerRevision": meta.RESTScopeNamespace,
+		"DaemonSet":          meta.RESTScopeNamespace, "Deployment": meta.RESTScopeNamespace,
 		"ReplicaSet": meta.RESTScopeNamespace, "StatefulSet": meta.RESTScopeNamespace,
 	},
 	v1alpha1.GroupVersion: {"CachedImage": meta.RESTScopeRoot, "Repository": meta.RESTScopeRoot},

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/controllers/mirror"
 	policies "github.com/larder-dev/larder/controllers/policy"
 	"github.com/larder-dev/larder/internal/access"
@@ -23,6 +25,7 @@ import (
 	"github.com/larder-dev/larder/internal/options/registry"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/replicas"
+	"github.com/larder-dev/larder/internal/rollout"
 	"github.com/larder-dev/larder/internal/usage"
 	"github.com/larder-dev/larder/internal/version"
 	"github.com/opencontainers/go-digest"
@@ -148,9 +151,15 @@ func (p *process) keep(repo imageref.Repository, tag string) bool {
 	return p.used(repo, func(ref imageref.Reference) bool { return ref.Tag == tag })
 }
 
-// keepDigest says the same of a manifest that no tag and no object names.
+// keepDigest says the same of a manifest that no tag and no object names. Revisions of workloads use it, too, while no pod of them runs.
 func (p *process) keepDigest(repo imageref.Repository, dgst digest.Digest) bool {
-	return p.used(repo, func(ref imageref.Reference) bool { return ref.Digest == dgst })
+	return p.used(repo, func(ref imageref.Reference) bool { return ref.Digest == dgst }) || p.kept(repo, dgst)
+}
+
+// kept says whether a revision of a workload gets a digest when it scales up, as far as anybody knows.
+func (p *process) kept(repo imageref.Repository, dgst digest.Digest) bool {
+	images, err := usage.CachedImagesOf(context.Background(), p.pods, repo)
+	return err != nil || slices.ContainsFunc(images, func(image v1alpha1.CachedImage) bool { return slices.Contains(rollout.Kept(&image), dgst) })
 }
 
 // used says whether a pod uses an image of repo that is meant, as far as anybody knows.
@@ -163,7 +172,7 @@ func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) 
 		return true
 	}
 	for i := range pods {
-		for _, ref := range p.options.Cluster.Scope.Pod(&pods[i]) {
+		for _, ref := range p.options.Cluster.Scope.Running(&pods[i]) {
 			if ref.Repository == repo && meant(ref) {
 				return true
 			}

@@ -36,6 +36,7 @@ type Options struct {
 	ExpiryDelay        time.Duration   // from the last use of an image to its expiry; 0: images never expire
 	ExpiryGrace        time.Duration   // from there to its deletion; 0: as cachedimage.Options has it
 	KeepWorkloadImages bool            // whether templates of workloads keep images
+	Triggers           bool            // whether workloads are restarted whose images were superseded
 	LeaderElect        bool
 	TokenSecret        string                  // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
 	RegistryTLS        certificate.KeptOptions // of the registry's certificate; without a name none is made
@@ -55,6 +56,7 @@ type Flags struct {
 	expiryDelay   string
 	expiryGrace   time.Duration
 	keepWorkloads bool
+	triggers      bool
 	leaderElect   bool
 	tokenSecret   string
 	registryTLS   string
@@ -75,6 +77,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	_ = flags.MarkHidden(flagExpiryGrace)
 	flags.BoolVar(&f.keepWorkloads, "keep-workload-images", true,
 		"templates of workloads keep images too, such as those of CronJobs and of Deployments scaled to zero")
+	flags.BoolVar(&f.triggers, "triggers", false,
+		"restart the workloads whose images were superseded, where they or their Repositories ask for it")
 	flags.BoolVar(&f.leaderElect, "leader-elect", true, "work only while holding the Lease in Larder's namespace: for more than one replica")
 	flags.StringVar(&f.tokenSecret, flagTokenSecret, "",
 		"Secret in Larder's namespace, made where it is absent, whose key token larder-proxy shows to the registry; default: none is made")
@@ -102,7 +106,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
-		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
+		KeepWorkloadImages: f.keepWorkloads, Triggers: f.triggers, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
 		RegistryTLS: certificate.KeptOptions{Namespace: in.Namespace, Name: f.registryTLS, Settle: f.tlsSettle},
 		LogLevel:    f.log.Level, LogFormat: f.log.Format,
 	}, nil

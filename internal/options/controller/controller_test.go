@@ -40,16 +40,16 @@ func TestFlags_Options(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.ExpiryDelay != 720*time.Hour || !o.KeepWorkloadImages || !o.LeaderElect || o.MetricsListen != ":7440" || o.Defaults.Interval != nil {
+	if o.ExpiryDelay != 720*time.Hour || !o.KeepWorkloadImages || o.Triggers || !o.LeaderElect || o.MetricsListen != ":7440" || o.Defaults.Interval != nil {
 		t.Errorf("the defaults are %+v", o)
 	}
 	// The registry's file, of which the controller has no CA.
 	file := write(t, "larder.yaml", "registries: [{host: a.b, caFile: none.pem}]\nupdateInterval: 1h\nupdateFilters: ['latest']\n")
-	o, err = parse(t, "--config", file, "--expiry-delay", "never", "--keep-workload-images=false", "--leader-elect=false")
+	o, err = parse(t, "--config", file, "--expiry-delay", "never", "--keep-workload-images=false", "--triggers", "--leader-elect=false")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.ExpiryDelay != 0 || o.KeepWorkloadImages || o.LeaderElect || o.Defaults.Interval == nil || *o.Defaults.Interval != time.Hour || len(o.Defaults.Filters) != 1 {
+	if o.ExpiryDelay != 0 || o.KeepWorkloadImages || !o.Triggers || o.LeaderElect || o.Defaults.Interval == nil || *o.Defaults.Interval != time.Hour || len(o.Defaults.Filters) != 1 {
 		t.Errorf("by flags and file they are %+v", o)
 	}
 }
