@@ -37,6 +37,7 @@ var floors = [][]part{
 		{name: "internal/strictyaml"},
 		{name: "internal/token"},
 		{name: "internal/version"},
+		{name: "internal/events", siblings: []string{"internal/metrics", "internal/version"}},
 	},
 	{
 		{name: "internal/store"},
@@ -112,6 +113,8 @@ var forbidden = []foreign{
 	{part: "internal/upstream", prefixes: kubernetes, deep: true},
 	{part: "proxy/relay", prefixes: slices.Concat(kubernetes, storage), deep: true},
 	{part: "cmd/larder-proxy", prefixes: slices.Concat(kubernetes, storage), deep: true},
+	{part: "cmd/larder-proxy", prefixes: []string{"github.com/cloudevents/"}, deep: true},
+	{part: "internal/events", prefixes: kubernetes, deep: true},
 	{except: []string{"internal/logging"}, prefixes: []string{"go.uber.org/zap", "github.com/go-logr/zapr"}},
 }
 
