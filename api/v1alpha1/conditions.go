@@ -37,5 +37,6 @@ const (
 	ReasonMoved         = "Moved"         // not UpToDate: the origin has another digest
 	ReasonInForce       = "InForce"       // Ready: this Repository's rules hold
 	ReasonConflict      = "Conflict"      // an older Repository of the same name is in force
+	ReasonEvicted       = "Evicted"       // not Ready: nobody used it, and the store was larger than its limit
 	ReasonImagesRemain  = "ImagesRemain"  // a Repository that is deleted waits for its CachedImages
 )

@@ -32,6 +32,11 @@ func (o Options) keeps(repo imageref.Repository, dgst digest.Digest) bool {
 	return o.Policies.Load().NamedDigest(repo, dgst) || o.KeepDigest != nil && o.KeepDigest(repo, dgst)
 }
 
+// spare says of a tag that an object names whether nobody uses it.
+func (o Options) spare(repo imageref.Repository, tag string) bool {
+	return o.Policies.Load().Unused(repo, tag) && (o.Keep == nil || !o.Keep(repo, tag))
+}
+
 func (p policies) Periodic() []imageref.Repository { return p.current.Load().Periodic() }
 
 func (p policies) Generation() uint64 { return p.current.Generation() }
