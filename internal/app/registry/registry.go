@@ -46,6 +46,7 @@ type process struct {
 	follower *policies.Reconciler
 	pods     *kube.Reader
 	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
+	pressure atomic.Pointer[pressure]          // the same
 	server   *server.Server
 }
 
@@ -88,6 +89,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Holds: p.holds(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep, KeepDigest: p.keepDigest,
+			OnEvict: p.evicting, OnCrowded: p.crowded,
 			Self: func() []string { return []string{kube.Address(p.config)} },
 			Credentials: access.New(access.Options{
 				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
@@ -98,6 +100,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		},
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
+		Changes:  metrics.NewEvents(own), Source: "/larder/" + p.options.Cluster.Namespace,
 	}
 }
 

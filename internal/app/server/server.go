@@ -15,8 +15,10 @@ import (
 	"github.com/larder-dev/larder/internal/app/owner"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
+	"github.com/larder-dev/larder/internal/events"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/logging"
+	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/proxy"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +38,8 @@ type Options struct {
 	Listen        string // host:port of the proxy face
 	MetricsListen string // host:port of metrics and probes
 	Gatherer      prometheus.Gatherer
+	Changes       *metrics.Events
+	Source        string // of events, unless the options say another
 
 	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
 	Holds func(token string) bool
@@ -49,6 +53,7 @@ type Server struct {
 	admin   net.Listener
 	control net.Listener // nil where there is none
 	ready   atomic.Bool
+	teller  *events.Teller
 }
 
 // New returns a server. What Options.Self returns is refused as an origin besides the server's own addresses.
@@ -67,7 +72,10 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	if errors.Is(err, store.ErrOwned) {
 		return fmt.Errorf("%w: stop it, or give this one a folder of its own with --data", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.openTeller()
 }
 
 // Cache is the open cache.
@@ -134,7 +142,7 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 	if s.control != nil {
 		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Cache, s.o.Log.WithName("control")) })
 	}
-	for _, run := range append(s.routine(), background...) {
+	for _, run := range append(append(s.routine(), s.teller.Run), background...) {
 		group.Go(func() error {
 			run(ctx)
 			return nil

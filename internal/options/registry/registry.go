@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/larder-dev/larder/internal/events"
 	"github.com/larder-dev/larder/internal/options/cluster"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/larder-dev/larder/internal/options/serve"
@@ -15,6 +16,7 @@ import (
 const (
 	flagNamespaces = "pull-secret-namespaces"
 	flagMirrors    = "mirrors"
+	flagSink       = "events-sink"
 )
 
 // Options are what larder registry runs with.
@@ -38,6 +40,7 @@ type Flags struct {
 	namespaces []string
 	mirrors    int
 	token      daemon.Token
+	sink       string
 }
 
 // Bind adds the flags to a set.
@@ -49,6 +52,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.namespaces, flagNamespaces, nil,
 		"namespace in which pull secrets of pods may be read; may be given more than once; default: all")
 	flags.IntVar(&f.mirrors, flagMirrors, 8, "how many images are brought in at a time, of one host two at most")
+	flags.StringVar(&f.sink, flagSink, "",
+		"http:// or https:// URL to which changes of images are sent as CloudEvents; default: the configuration file's events.sink, else nowhere")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 }
 
@@ -60,6 +65,13 @@ func (f *Flags) Options() (Options, error) {
 	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
+	}
+	if f.sink != "" {
+		sink, err := events.ParseSink(f.sink)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", flagSink, err))
+		}
+		store.Events.Sink = sink
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Options{}, err

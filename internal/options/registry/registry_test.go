@@ -43,6 +43,20 @@ func TestFlags_Options(t *testing.T) {
 	}
 }
 
+func TestFlags_TheSinkOfTheCommandLineGoesFirst(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "larder.yaml")
+	if err := os.WriteFile(config, []byte("events: {sink: 'http://one.test', source: /x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{"one.test": nil, "two.test": {"--events-sink", "https://two.test/in"}} {
+		o, err := parse(t, append(args, "--config", config)...)
+		if err != nil || o.Events.Sink.Host != want || o.Events.Source != "/x" {
+			t.Errorf("%v: got %+v, %v; want %s", args, o.Events, err, want)
+		}
+	}
+}
+
 func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -52,6 +66,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"No mirror":                        {[]string{"--mirrors", "0"}, "--mirrors: 0: write a number from 1 on"},
 		"A bad namespace":                  {[]string{"--pull-secret-namespaces", "a,B"}, `--pull-secret-namespaces: "B"`},
 		"An empty list is not all of them": {[]string{"--pull-secret-namespaces", ""}, "--pull-secret-namespaces: empty: write a namespace"},
+		"A sink that is none":              {[]string{"--events-sink", "ftp://u:secret@x"}, "--events-sink: not the URL of a sink: write an http"},
 		"One address for both":             {[]string{"--listen", ":1", "--metrics-listen", ":1"}, `both are ":1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
