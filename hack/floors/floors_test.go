@@ -48,6 +48,7 @@ var floors = [][]part{
 		{name: "internal/access", siblings: []string{"internal/usage"}},
 		{name: "internal/status"},
 		{name: "internal/rewrite"},
+		{name: "internal/hooks"},
 	},
 	{
 		{name: "internal/cache/fetch"},

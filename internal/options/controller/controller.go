@@ -36,6 +36,7 @@ type Options struct {
 	LeaderElect        bool
 	TokenSecret        string   // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
 	Webhook            *Webhook // nil: there is none
+	Hooks              *Hooks   // the same
 	LogLevel           string   // debug, info, warn or error
 	LogFormat          string   // text or json
 }
@@ -46,6 +47,7 @@ type Flags struct {
 	cluster       cluster.Flags
 	log           daemon.Log
 	webhook       webhookFlags
+	hooks         hooksFlags
 	config        string
 	metricsListen string
 	expiryDelay   string
@@ -61,6 +63,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.cluster.Bind(flags)
 	f.log.Bind(flags)
 	f.webhook.bind(flags)
+	f.hooks.bind(flags)
 	daemon.BindMetrics(flags, &f.metricsListen, "")
 	flags.StringVar(&f.config, flagConfig, "larder.yaml",
 		"the registry's configuration file, for updateInterval, updateFilters and webhook alone; the default one may be missing")
@@ -79,7 +82,8 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
-	err := errors.Join(daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
+	hooks, hooksErr := f.hooks.options()
+	err := errors.Join(hooksErr, daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen), f.checkTokenSecret())
 	if err != nil {
 		return Options{}, err
 	}
@@ -91,7 +95,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
-		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
+		KeepWorkloadImages: f.keepWorkloads, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook, Hooks: hooks,
 		LogLevel: f.log.Level, LogFormat: f.log.Format,
 	}, nil
 }
