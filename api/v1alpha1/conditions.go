@@ -42,5 +42,6 @@ const (
 	ReasonOnDelete      = "OnDelete"      // WouldNotPull: the workload replaces no pods by itself
 	ReasonInForce       = "InForce"       // Ready: this Repository's rules hold
 	ReasonConflict      = "Conflict"      // an older Repository of the same name is in force
+	ReasonEvicted       = "Evicted"       // not Ready: nobody used it, and the store was larger than its limit
 	ReasonImagesRemain  = "ImagesRemain"  // a Repository that is deleted waits for its CachedImages
 )

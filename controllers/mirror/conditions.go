@@ -38,6 +38,8 @@ func (p *pass) ready() (value metav1.ConditionStatus, reason, message string) {
 			what = "stored whole for " + strings.Join(p.platforms, ", ")
 		}
 		return metav1.ConditionTrue, v1alpha1.ReasonMirrored, what
+	case p.out:
+		return metav1.ConditionFalse, v1alpha1.ReasonEvicted, p.evicted
 	case p.failure != nil && !p.mirroring():
 		return metav1.ConditionFalse, p.failure.reason, p.failure.message()
 	case p.busy:

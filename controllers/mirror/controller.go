@@ -60,6 +60,7 @@ type Options struct {
 	Cache    Cache
 	Policies *policy.Current      // for the platforms of a Repository; nil: none
 	Events   events.EventRecorder // nil: nobody is told
+	Changes  Teller               // what changes; nil: nobody is told
 	Mirrors  int                  // at a time; 0: 8
 	Share    Share                // nil: all repositories are this process's
 	Now      func() time.Time     // nil: time.Now

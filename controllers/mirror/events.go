@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,16 +10,12 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
-// The reasons of events.
+// The reasons of events that tell of no change.
 const (
-	eventMirrored      = "Mirrored"
 	eventMirrorFailed  = "MirrorFailed"
-	eventTagMoved      = "TagMoved"
 	eventUntagged      = "Untagged"
 	eventRefreshed     = "Refreshed"
 	eventRefreshFailed = "RefreshFailed"
-	eventGoneUpstream  = "GoneUpstream"
-	eventBackUpstream  = "BackUpstream"
 )
 
 const maxNote = 1024 // bytes, at the API server
@@ -36,25 +31,12 @@ func (r *Reconciler) untagged(found *v1alpha1.CachedImage, ref imageref.Referenc
 	r.event(found, corev1.EventTypeNormal, eventUntagged, "Untag", ref.String()+" is removed from the cache")
 }
 
-// tell makes events of what a status says and the one before did not.
+// tell makes events of failures and of what was asked for; changes are told before the status is written.
 func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	normal := func(reason, action, note string) { r.event(p.found, corev1.EventTypeNormal, reason, action, note) }
 	warn := func(reason, action, note string) { r.event(p.found, corev1.EventTypeWarning, reason, action, note) }
-	if from := p.previous.Digest; from != "" && s.Digest != "" && from != s.Digest {
-		normal(eventTagMoved, "Update", fmt.Sprintf("from %s to %s", from, s.Digest))
-	}
-	if note := r.news(p, o); note != "" {
-		normal(eventMirrored, "Mirror", note)
-	}
 	if f := r.newFailure(p, o); f != nil {
 		warn(eventMirrorFailed, "Mirror", f.reason+": "+f.message())
-	}
-	if before, now := p.previous.AvailableUpstream, s.AvailableUpstream; before != nil && now != nil && *before != *now {
-		if *now {
-			normal(eventBackUpstream, "Check", fmt.Sprintf("the origin %s has the image again", p.place))
-		} else {
-			warn(eventGoneUpstream, "Check", fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.place))
-		}
 	}
 	if s.LastHandledRefresh == p.previous.LastHandledRefresh {
 		return
@@ -75,19 +57,16 @@ func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	normal(eventRefreshed, "Check", note)
 }
 
-// news words a mirror of which no event told yet; empty where there is none.
-func (r *Reconciler) news(p *pass, o *object) string {
+// fresh returns the mirror that made an image whole and of which no event told yet; nil where there is none.
+func (r *Reconciler) fresh(p *pass, o *object) *mirrored {
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	m := p.mirrored
 	if m == nil || m.at.Equal(o.mirrored) || !p.whole() {
-		return ""
+		return nil
 	}
 	o.mirrored = m.at
-	if m.Loaded == 0 && meta.IsStatusConditionTrue(p.previous.Conditions, v1alpha1.ConditionReady) {
-		return ""
-	}
-	return fmt.Sprintf("%s: %s in %v, of which %s came from the origin", m.Digest, sizeOf(m.Size), m.took.Round(10*time.Millisecond), sizeOf(m.Loaded))
+	return m
 }
 
 // newFailure returns a failure of another reason than the one of which an event told last.

@@ -35,6 +35,8 @@ type pass struct {
 	// Of the memory, as it is once what is wanted has begun.
 	platforms []string
 	busy      bool // a mirror waits or runs
+	out       bool // it was evicted, and stays so for now
+	evicted   string
 	shown     shown
 	failure   *failure
 	mirrored  *mirrored
@@ -57,6 +59,7 @@ func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref 
 	}
 	r.act(p, o, idle)
 	desired := r.describe(p)
+	r.changes(p, o, &desired)
 	wait, err := r.write(ctx, p, o, &desired)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -101,6 +104,9 @@ func (r *Reconciler) recall(p *pass) (idle bool, o *object) {
 	if o.image.tries == 0 && o.image.failure == nil {
 		o.image.failure = saidBefore(&p.previous)
 	}
+	if o.written == nil && o.image.evicted == nil { // an earlier process may have
+		o.image.evicted = saidEvicted(&p.previous)
+	}
 	return o.image.attempt == nil, o
 }
 
@@ -111,7 +117,11 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	im := o.image
 	r.refresh(p, o)
 	im.notice(&p.stored)
+	if p.evicted, p.out = im.stayOut(p); p.out { // a tombstone is nothing to show
+		p.stored = cache.Image{}
+	}
 	switch {
+	case p.out:
 	case p.whole() && !p.stored.Untagged && !p.left():
 		im.failure, im.tries, im.retryAt = nil, 0, time.Time{}
 	case p.expired || p.broken != nil || !idle || im.attempt != nil:
@@ -125,6 +135,9 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 		im.attempt.show(p)
 	}
 	p.failure, p.mirrored, p.retryAt, p.problem = im.failure, im.mirrored, im.due(&p.stored), im.problem
+	if p.out {
+		p.failure, p.retryAt = nil, time.Time{}
+	}
 	p.refreshed, p.answer = o.handled, o.answer
 }
 

@@ -28,6 +28,8 @@ type object struct {
 	written   *v1alpha1.CachedImageStatus // the status that was last found to be, or made, what it should be
 	writtenTo string                      // the version of the object then
 	heldFrom  string                      // the version that the finalizer was put on
+	said      *v1alpha1.CachedImageStatus // the status whose changes were told last, written or not
+	told      told
 
 	asked    string // the value of the refresh annotation whose check is under way
 	handled  string // the one whose check ended last, with answer
@@ -50,6 +52,8 @@ type image struct {
 	retryAt  time.Time // no other before
 
 	problem *failure // why the last check was not answered; nil where it was
+
+	evicted *eviction // nil: it was not, or is back
 }
 
 func newMemory() *memory {

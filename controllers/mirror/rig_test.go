@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -55,6 +56,7 @@ type rig struct {
 	wrap    func(*cache.Cache) mirror.Cache
 	writes  *writes
 	ahead   time.Duration // of the registry's clock
+	heard   heard
 
 	cache  *cache.Cache
 	client client.Client // what the registry sees
@@ -94,12 +96,17 @@ func (r *rig) start() *rig {
 				m.TagChanged(repo, tag)
 			}
 		},
+		OnEvict: func(ref imageref.Reference, image cache.Image) {
+			if m := reconciler.Load(); m != nil {
+				m.Evicting(ref, image)
+			}
+		},
 	})
 	manager := r.manager()
 	r.client = manager.GetClient()
 	o := r.options
 	o.Client, o.Cache, o.Policies, o.Events = manager.GetClient(), r.wrap(r.cache), r.current, manager.GetEventRecorder("larder-registry")
-	o.Now = r.now
+	o.Now, o.Changes = r.now, &r.heard
 	m := mirror.New(o)
 	reconciler.Store(m)
 	r.must(m.Register(manager))
@@ -148,7 +155,8 @@ func (r *rig) must(err error) {
 // writes counts the requests of a registry that are to change CachedImages, and the versions that they made: on a machine that is slow,
 // what is read of an object may be older than what was written of it, and the same is written again to no effect.
 type writes struct {
-	n atomic.Int64
+	n      atomic.Int64
+	refuse atomic.Bool // statuses are not written
 
 	mu       sync.Mutex
 	versions map[string]bool
@@ -192,6 +200,9 @@ func (w *writes) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		if req.Method == http.MethodGet || !strings.Contains(req.URL.Path, "/cachedimages/") {
 			return next.RoundTrip(req)
+		}
+		if w.refuse.Load() && strings.HasSuffix(req.URL.Path, "/status") {
+			return nil, errors.New("refused by the test")
 		}
 		w.n.Add(1)
 		resp, err := next.RoundTrip(req)

@@ -19,8 +19,8 @@ import (
 	"github.com/larder-dev/larder/internal/policy"
 )
 
-// image makes a CachedImage of reg.example.
-func (r *rig) image(name, reference string) *v1alpha1.CachedImage {
+// image makes a CachedImage of reg.example, with labels: names and values in turn.
+func (r *rig) image(name, reference string, labels ...string) *v1alpha1.CachedImage {
 	r.t.Helper()
 	if !strings.Contains(reference, ".example/") {
 		reference = host + "/" + reference
@@ -28,6 +28,9 @@ func (r *rig) image(name, reference string) *v1alpha1.CachedImage {
 	object := &v1alpha1.CachedImage{
 		ObjectMeta: metav1.ObjectMeta{Name: name + "." + r.id, Labels: map[string]string{testLabel: r.id}},
 		Spec:       v1alpha1.CachedImageSpec{SourceImage: reference},
+	}
+	for i := 0; i+1 < len(labels); i += 2 {
+		object.Labels[labels[i]] = labels[i+1]
 	}
 	r.must(cluster.Create(r.t.Context(), object))
 	r.t.Cleanup(func() { // whoever held it has stopped by then, or lets it go

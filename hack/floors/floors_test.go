@@ -40,6 +40,7 @@ var floors = [][]part{
 		{name: "internal/strictyaml"},
 		{name: "internal/token"},
 		{name: "internal/version"},
+		{name: "internal/events", siblings: []string{"internal/metrics", "internal/version"}},
 	},
 	{
 		{name: "internal/store"},
@@ -51,6 +52,7 @@ var floors = [][]part{
 		{name: "internal/access", siblings: []string{"internal/usage"}},
 		{name: "internal/status"},
 		{name: "internal/rewrite"},
+		{name: "internal/hooks"},
 	},
 	{
 		{name: "internal/cache/fetch"},
@@ -116,6 +118,8 @@ var forbidden = []foreign{
 	{part: "internal/upstream", prefixes: kubernetes, deep: true},
 	{part: "proxy/relay", prefixes: slices.Concat(kubernetes, storage), deep: true},
 	{part: "cmd/larder-proxy", prefixes: slices.Concat(kubernetes, storage), deep: true},
+	{part: "cmd/larder-proxy", prefixes: []string{"github.com/cloudevents/"}, deep: true},
+	{part: "internal/events", prefixes: kubernetes, deep: true},
 	{except: []string{"internal/logging"}, prefixes: []string{"go.uber.org/zap", "github.com/go-logr/zapr"}},
 }
 

@@ -44,6 +44,7 @@ type Cache struct {
 	log      logr.Logger
 	now      func() time.Time
 	onTag    func(imageref.Repository, string)
+	eviction eviction
 	keeps    func(imageref.Repository, digest.Digest) bool
 	owns     func(imageref.Repository) bool
 
@@ -80,6 +81,7 @@ func New(o Options) *Cache {
 		store: o.Store, origin: o.Origin, policies: o.Policies, metrics: o.Metrics, log: o.Log,
 		now: o.Now, onTag: o.OnTag, checkTimeout: o.CheckTimeout, expiryDelay: o.ExpiryDelay,
 		bodies: newBodies(bodiesInMemory), removals: newRemovals(), pulls: newPulls(), keeps: o.Keeps, owns: o.Owns, sweepGrace: o.SweepGrace,
+		eviction: newEviction(o),
 	}
 	if c.keeps == nil {
 		c.keeps = func(imageref.Repository, digest.Digest) bool { return false }

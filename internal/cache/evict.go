@@ -19,15 +19,37 @@ type Limit struct {
 	Low  int64 // to which they are evicted
 }
 
-// evictable is an image that no object names and nobody uses.
+// eviction is whom Evict asks and tells.
+type eviction struct {
+	spare   func(imageref.Repository, string) bool
+	told    func(imageref.Reference, Image)
+	crowded func(int64, Limit)
+}
+
+func newEviction(o Options) eviction {
+	e := eviction{o.Spare, o.OnEvict, o.OnCrowded}
+	if e.spare == nil {
+		e.spare = func(imageref.Repository, string) bool { return false }
+	}
+	if e.told == nil {
+		e.told = func(imageref.Reference, Image) {}
+	}
+	if e.crowded == nil {
+		e.crowded = func(int64, Limit) {}
+	}
+	return e
+}
+
+// evictable is an image that nobody uses.
 type evictable struct {
 	ref      imageref.Reference
 	pulledAt time.Time
 }
 
-// Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, those that were pulled
-// longest ago go first; where that is not enough, revisions of the others' histories that nobody uses. What they share with others stays.
-// Where that is not enough either, it says so, and the store goes on growing. The caller repeats it. A shared store is left as it is: the error is store.ErrShared.
+// Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, and of the tags that an
+// object names but nobody uses (Options.Spare), those that were pulled longest ago go first; where that is not enough, revisions of the
+// others' histories that nobody uses. What they share with others stays. Where that is not enough either, it says so, and the store goes on
+// growing. The caller repeats it. A shared store is left as it is: the error is store.ErrShared.
 func (c *Cache) Evict(ctx context.Context, limit Limit) error {
 	if c.store.Shared() {
 		return store.ErrShared
@@ -85,6 +107,7 @@ func (c *Cache) free(ctx context.Context, used int64) (int64, error) {
 func (c *Cache) evict(ctx context.Context, ref imageref.Reference) int64 {
 	image, err := c.Image(ctx, ref, nil)
 	if err == nil {
+		c.eviction.told(ref, image)
 		err = c.Untag(ctx, ref)
 	}
 	if err != nil {
@@ -106,7 +129,7 @@ func (c *Cache) evictables(ctx context.Context) ([]evictable, error) {
 		}
 		for _, tag := range tags {
 			rec, err := c.store.Tag(ctx, repo, tag)
-			if err == nil && !rec.Untagged && rec.Pin.By == "" && !c.policies.Named(repo, tag) {
+			if err == nil && !rec.Untagged && rec.Pin.By == "" && (!c.policies.Named(repo, tag) || c.eviction.spare(repo, tag)) {
 				images = append(images, evictable{imageref.Reference{Repository: repo, Tag: tag}, rec.PulledAt})
 			}
 		}
@@ -137,6 +160,7 @@ func (c *Cache) crowded(now bool, used int64, limit Limit) {
 	value := 0.0
 	if now {
 		value = 1
+		c.eviction.crowded(used, limit)
 	}
 	c.metrics.StoreCrowded.Set(value)
 	switch {

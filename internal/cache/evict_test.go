@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -116,4 +117,37 @@ func TestEvict_SharedBlobsStayAndWhereAllIsInUseItIsSaid(t *testing.T) {
 	f.origin.Refuse()
 	f.pullDigest(t, "app", kept.Descriptor)
 	f.wantUnknown(t, "app", "same")
+}
+
+func TestEvict_WhatAnObjectNamesAndNobodyUsesGoesToo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.named = map[string]bool{"used": true, "unused": true}
+	f.options.Spare = func(_ imageref.Repository, tag string) bool { return tag == "unused" }
+	var told []string
+	f.options.OnEvict = func(ref imageref.Reference, image Image) {
+		there, err := f.Image(t.Context(), ref, nil)
+		told = append(told, fmt.Sprint(ref.Tag, " ", image.Digest == there.Digest, there.Complete, there.Untagged, err))
+	}
+	crowded := 0
+	f.options.OnCrowded = func(int64, Limit) { crowded++ }
+	f.restart(t)
+	for _, tag := range []string{"used", "unused"} {
+		f.origin.Push(t, "app:"+tag, origin.RandomImage(1, 64<<10))
+		f.mirror(t, "app:"+tag)
+	}
+	for _, limit := range []Limit{{High: 100 << 10, Low: 80 << 10}, {High: 2, Low: 1}, {High: 2, Low: 1}} {
+		if err := f.Evict(t.Context(), limit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"unused true true false <nil>"}; !slices.Equal(told, want) {
+		t.Errorf("it told %q, want %q: each once, while it is there", told, want)
+	}
+	if crowded != 2 {
+		t.Errorf("it said %d times that the store is crowded, want 2", crowded)
+	}
+	if got := f.image(t, "app:used"); !got.Complete {
+		t.Errorf("got %+v, want the image that is in use there", got)
+	}
 }

@@ -58,4 +58,12 @@ type Options struct {
 	Owns    func(repo imageref.Repository) bool
 	Metrics *metrics.Metrics
 	Log     logr.Logger
+
+	// Spare, if set, says of a tag that an object names that nobody uses it, so that it may be evicted as one that no object names.
+	Spare func(repo imageref.Repository, tag string) bool
+	// OnEvict, if set, is called just before an image is removed because the store is larger than its limit: what it notes is not lost
+	// where the process ends there. Where the image cannot be removed, the next Evict calls it again.
+	OnEvict func(ref imageref.Reference, image Image)
+	// OnCrowded, if set, is called by each Evict that leaves the store larger than its limit since nothing more may go.
+	OnCrowded func(used int64, limit Limit)
 }

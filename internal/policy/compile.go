@@ -34,8 +34,11 @@ func (p Problem) Error() string {
 // keep the order they come in). Invalid defaults are reported, and check nothing.
 func Compile(repositories []v1alpha1.Repository, images []v1alpha1.CachedImage, defaults Defaults) (*Set, []Problem) {
 	c := compiler{
-		set: &Set{rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}, pinned: map[pinnedDigest]struct{}{},
-			askedFor: map[imageref.Repository][]imageref.Repository{}, pins: Pins{}},
+		set: &Set{
+			rules: map[imageref.Repository]rule{}, named: map[namedTag]struct{}{}, unused: map[namedTag]bool{},
+			pinned:   map[pinnedDigest]struct{}{},
+			askedFor: map[imageref.Repository][]imageref.Repository{}, pins: Pins{},
+		},
 		owners:  map[imageref.Repository]string{},
 		imageAt: map[imageref.Reference]int{},
 	}
@@ -122,6 +125,7 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 		return
 	}
 	c.set.pins.add(ref, object.Spec.PinnedDigest)
+	c.noteUse(ref, &object.Spec)
 	if i, known := c.imageAt[ref]; known {
 		c.set.images[i].Retain = c.set.images[i].Retain || object.Spec.Retain
 		c.set.images[i].Pinned = cmp.Or(c.set.images[i].Pinned, digest.Digest(object.Spec.PinnedDigest)) // the oldest counts
@@ -140,6 +144,14 @@ func (c *compiler) addImage(object *v1alpha1.CachedImage) {
 	if ref.Digest != "" {
 		c.set.pinned[pinnedDigest{ref.Repository, ref.Digest}] = struct{}{}
 	}
+}
+
+// noteUse notes whether anybody uses a tag: an object that does not expire says so for all that name it.
+func (c *compiler) noteUse(ref imageref.Reference, spec *v1alpha1.CachedImageSpec) {
+	tag := namedTag{ref.Repository, ref.Tag}
+	unused := ref.Digest == "" && spec.ExpiresAt != nil && !spec.Retain
+	_, others := c.set.named[tag]
+	c.set.unused[tag] = unused && (!others || c.set.unused[tag])
 }
 
 func (c *compiler) report(kind, name string, errs ...*field.Error) {

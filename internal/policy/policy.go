@@ -44,6 +44,7 @@ type Set struct {
 	defaults rule
 	rules    map[imageref.Repository]rule
 	named    map[namedTag]struct{}
+	unused   map[namedTag]bool // of those; absent: used
 	pinned   map[pinnedDigest]struct{}
 	periodic []imageref.Repository
 	images   []Image
@@ -96,6 +97,9 @@ func (s *Set) Named(repo imageref.Repository, tag string) bool {
 	_, ok := s.named[namedTag{repo, tag}]
 	return ok
 }
+
+// Unused says of a tag that CachedImages name whether each of them expires, since nobody uses it, and none is to be retained.
+func (s *Set) Unused(repo imageref.Repository, tag string) bool { return s.unused[namedTag{repo, tag}] }
 
 // NamedDigest says whether a CachedImage names a manifest by its digest, so that it is never swept (M4).
 func (s *Set) NamedDigest(repo imageref.Repository, dgst digest.Digest) bool {

@@ -162,6 +162,32 @@ func TestSet_M5_NamedTags(t *testing.T) {
 	}
 }
 
+func TestSet_UnusedTags(t *testing.T) {
+	t.Parallel()
+	const digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	expires := func(image v1alpha1.CachedImage, retain bool) v1alpha1.CachedImage {
+		image.Spec.ExpiresAt, image.Spec.Retain = new(metav1.Now()), retain
+		return image
+	}
+	set, problems := policy.Compile(nil, []v1alpha1.CachedImage{
+		expires(image("unused", "app:unused"), false), expires(image("kept", "app:kept"), true), image("used", "app:used"),
+		image("first", "app:first"), expires(image("first-too", "app:first"), false),
+		expires(image("last", "app:last"), false), image("last-too", "app:last"),
+		expires(image("both", "app:both"), false), image("both-too", "app:both"+digest), expires(image("digest", "app:digest"+digest), false),
+	}, policy.Defaults{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for tag, want := range map[string]bool{
+		"unused": true, "kept": false, "used": false, "first": false, "last": false, "both": false, "digest": false, "unknown": false,
+	} {
+		repo, _ := parse(t, "app:"+tag)
+		if got := set.Unused(repo, tag); got != want {
+			t.Errorf("Unused(%s) = %v, want %v", tag, got, want)
+		}
+	}
+}
+
 func TestSet_Images(t *testing.T) {
 	t.Parallel()
 	kept := image("second", "docker.io/library/nginx:1")

@@ -99,3 +99,12 @@ func read(path string) ([][]byte, error) {
 	}
 	return lines, nil
 }
+
+// Any says whether accept is true of any of the file's tokens. For what does not show a token, but signs with it.
+func (f *File) Any(accept func(token []byte) bool) bool {
+	found := false
+	for _, line := range f.current() {
+		found = accept(line) || found
+	}
+	return found
+}

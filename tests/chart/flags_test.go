@@ -95,6 +95,7 @@ func mount(t *testing.T, all objects) *strings.Replacer {
 	dir := t.TempDir()
 	paths := strings.NewReplacer("/etc/larder", filepath.Join(dir, "etc"), "/var/run/larder", filepath.Join(dir, "run"), "/var/lib/larder", filepath.Join(dir, "lib"))
 	files := map[string]string{"/var/run/larder/token/token": "t\n", "/var/run/larder/storage/key.json": "{}"}
+	files["/var/run/larder/events/sink"], files["/var/run/larder/hooks/github"] = "https://sink.example/in?key=k\n", "s\n"
 	for _, object := range all {
 		if object.GetKind() == "ConfigMap" {
 			for name, text := range into[corev1.ConfigMap](t, object).Data {
@@ -106,6 +107,7 @@ func mount(t *testing.T, all objects) *strings.Replacer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files["/var/run/larder/events/ca.crt"] = string(authority)
 	for _, i := range []string{"0", "1", "2"} {
 		files["/var/run/larder/registries/"+i+"/ca.crt"] = string(authority)
 		files["/var/run/larder/registries/"+i+"/config.json"] = "{}"

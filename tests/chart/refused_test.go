@@ -34,6 +34,11 @@ func TestRefused(t *testing.T) {
 		"A budget of two kinds":                   {"controller.pdb.maxUnavailable=1", "controller.pdb: a budget has either minAvailable or maxUnavailable"},
 		"One port for images and metrics":         {"proxy.metrics.listen=:7439", "that port is proxy.hostPort"},
 		"An authority of two kinds":               {"config.registries[0].host=a.b,config.registries[0].caFrom.secret=s,config.registries[0].caFrom.configMap=c", "caFrom names either a secret or a configMap"},
+		"Two sinks":                               {"events.sink=https://x,events.existingSecret=s", "Set one of the two"},
+		"An authority of no sink":                 {"events.caFrom.secret=s", "have no use without a sink"},
+		"A sink that is none":                     {"events.sink=mailto:x", "sink"},
+		"Hooks without a secret":                  {"hooks.enabled=true", "Set both enabled and existingSecret"},
+		"Hooks that nobody hears":                 {"hooks.existingSecret=s", "Set both enabled and existingSecret"},
 		"Credentials that are in a value's place": {"token.token=t", "additional properties 'token' not allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,6 +16,8 @@ type config struct {
 	users      []User
 	tokenLife  time.Duration
 	complained func(string)
+	notified   string // URL that is told of pushes
+	proof      string // what the header Authorization says there
 }
 
 // WithAddress listens at address, "host:port"; the default is a free port of 127.0.0.1.
@@ -49,6 +51,11 @@ func WithTokens(users ...User) Option {
 // WithBasic asks for a user's name and password with every request, as a registry behind htpasswd does.
 func WithBasic(users ...User) Option {
 	return func(c *config) { c.auth, c.users = basic, users }
+}
+
+// WithNotifications has distribution's registry tell a URL of what happens, with an Authorization header, again and again until it is taken.
+func WithNotifications(url, authorization string) Option {
+	return func(c *config) { c.notified, c.proof = url, authorization }
 }
 
 // WithTokenLife sets how long tokens are good; the default is 300 s.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -56,6 +57,12 @@ func newDistribution(c *config) (_ http.Handler, _ func() error, err error) {
 	settings.HTTP.RelativeURLs = true
 	// An index may name platforms that were never pushed, as many real ones do.
 	settings.Validation.Disabled = true
+	if c.notified != "" {
+		settings.Notifications.Endpoints = []configuration.Endpoint{{
+			Name: "hook", URL: c.notified, Headers: http.Header{"Authorization": {c.proof}},
+			Timeout: 10 * time.Second, Threshold: 3, Backoff: 100 * time.Millisecond,
+		}}
+	}
 	app := handlers.NewApp(context.Background(), settings)
 	return app, func() error { return shutDown(app) }, nil
 }

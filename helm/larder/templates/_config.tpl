@@ -17,6 +17,7 @@
 {{- if and (eq . "gcs") $.Values.registry.persistence.existingSecret }}{{ $_ := set $driver "keyfile" "/var/run/larder/storage/key.json" }}{{ end }}
 {{- $_ := set $config "storage" (dict . $driver) }}
 {{- end }}
+{{- with include "larder.eventsConfig" . | fromYaml }}{{ $_ := set $config "events" . }}{{ end }}
 {{- $_ := set $config "webhook" (pick .Values.webhook "ignorePullPolicyAlways" "ignoredImages" "acceptedImages" "ignoredNamespaces" "noProxyNodeSelectors" "comparingOwners") }}
 {{- toYaml $config }}
 {{- end }}
@@ -51,6 +52,41 @@
 - secret:
     name: {{ .secret }}
     items: [{key: {{ .key | default ".dockerconfigjson" }}, path: {{ $i }}/config.json}]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* events: with the paths of the files that larder.eventSources mounts; empty where there is no sink. */}}
+{{- define "larder.eventsConfig" -}}
+{{- with .Values.events }}
+{{- if or .sink .existingSecret }}
+{{- if .existingSecret }}
+sinkFile: /var/run/larder/events/sink
+{{- else }}
+sink: {{ .sink | quote }}
+{{- end }}
+{{- with .source }}
+source: {{ . | quote }}
+{{- end }}
+{{- if .caFrom }}
+caFile: /var/run/larder/events/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The sources of a projected volume with the files of events; empty where there is none. */}}
+{{- define "larder.eventSources" -}}
+{{- with .Values.events }}
+{{- with .existingSecret }}
+- secret:
+    name: {{ . }}
+    items: [{key: sink, path: sink}]
+{{- end }}
+{{- with .caFrom }}
+- {{ empty .secret | ternary "configMap" "secret" }}:
+    name: {{ .secret | default .configMap }}
+    items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]
 {{- end }}
 {{- end }}
 {{- end }}

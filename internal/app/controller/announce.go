@@ -11,11 +11,12 @@ import (
 )
 
 // announce says what the process does: in text format in a person's words, else to the log.
-func announce(out io.Writer, o controller.Options, metrics, webhook string, log logr.Logger) error {
+func announce(out io.Writer, o controller.Options, metrics, webhook, hooks string, log logr.Logger) error {
 	if o.LogFormat != "text" {
 		log.Info("started", "version", version.Version(), "metricsListen", metrics, "apiServer", o.Cluster.Config.Host,
 			"namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy, "mirrorMode", o.Cluster.Scope.All,
-			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "triggers", o.Triggers, "leaderElect", o.LeaderElect, "webhookListen", webhook)
+			"expiryDelay", o.ExpiryDelay.String(), "keepWorkloadImages", o.KeepWorkloadImages, "triggers", o.Triggers, "leaderElect", o.LeaderElect,
+			"webhookListen", webhook, "hooksListen", hooks)
 		return nil
 	}
 	var b strings.Builder
@@ -31,6 +32,9 @@ func announce(out io.Writer, o controller.Options, metrics, webhook string, log 
 	}
 	if webhook != "" {
 		fmt.Fprintf(&b, "Its pod webhook listens on %s, for the MutatingWebhookConfiguration %s.\n", webhook, o.Webhook.Name)
+	}
+	if hooks != "" {
+		fmt.Fprintf(&b, "Registries tell it of pushes on %s, by POST /hooks/<registry>.\n", hooks)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -46,10 +46,16 @@ func Run(ctx context.Context, o controller.Options, out io.Writer, log logr.Logg
 		return err
 	}
 	defer pods.close()
+	registries, err := listenToRegistries(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer registries.close()
 	group, ctx := errgroup.WithContext(ctx)
 	m, err := newManager(ctx, o, log)
 	if err == nil {
-		err = errors.Join(pods.prepare(ctx, m, o, log), announce(out, o, listener.Addr().String(), pods.addr(), log))
+		registries.prepare(m, o)
+		err = errors.Join(pods.prepare(ctx, m, o, log), announce(out, o, listener.Addr().String(), pods.addr(), registries.addr(), log))
 	}
 	if err != nil {
 		return err
@@ -60,6 +66,7 @@ func Run(ctx context.Context, o controller.Options, out io.Writer, log logr.Logg
 		return m.Start(ctx)
 	})
 	group.Go(func() error { return pods.serve(ctx) })
+	group.Go(func() error { return registries.serve(ctx) })
 	group.Go(func() error {
 		handler := admin.Handler(ctrlmetrics.Registry, pods.check)
 		return httpx.Serve(probes, listener, handler, httpx.Options{Log: log.WithName("probes"), Drain: grace})

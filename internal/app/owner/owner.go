@@ -36,6 +36,9 @@ type Options struct {
 	Keep func(repo imageref.Repository, tag string) bool
 	// KeepDigest says the same of a manifest that must not be swept; nil: of none.
 	KeepDigest func(repo imageref.Repository, dgst digest.Digest) bool
+
+	OnEvict   func(ref imageref.Reference, image cache.Image) // see cache.Options; nil: nobody is told
+	OnCrowded func(used int64, limit cache.Limit)             // the same
 }
 
 // Owner holds a data folder and the cache on it.
@@ -77,6 +80,7 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 	w.Cache = cache.New(cache.Options{
 		Store: kept, Origin: origin, Policies: policies{o.Policies, o.Keep}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
 		SweepGrace: o.Sweep.Grace, Keeps: o.keeps, Owns: o.Owns, OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),
+		Spare: o.spare, OnEvict: o.OnEvict, OnCrowded: o.OnCrowded,
 	})
 	w.release = append(w.release, func() error { w.Cache.Close(); return nil })
 	return nil

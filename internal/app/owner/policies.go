@@ -37,6 +37,11 @@ func (o Options) sources(repo imageref.Repository) []imageref.Repository {
 	return o.Policies.Load().Origins(repo)
 }
 
+// spare says of a tag that an object names whether nobody uses it.
+func (o Options) spare(repo imageref.Repository, tag string) bool {
+	return o.Policies.Load().Unused(repo, tag) && (o.Keep == nil || !o.Keep(repo, tag))
+}
+
 func (p policies) Periodic() []imageref.Repository { return p.current.Load().Periodic() }
 
 func (p policies) Generation() uint64 { return p.current.Generation() }

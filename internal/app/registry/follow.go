@@ -44,8 +44,10 @@ func (p *process) manage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	recorder := m.GetEventRecorder(name)
 	o := mirror.Options{
-		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: m.GetEventRecorder(name), Mirrors: p.options.Mirrors,
+		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: recorder, Changes: p.server.Teller(),
+		Mirrors: p.options.Mirrors,
 	}
 	if p.share != nil {
 		o.Share = p.share
@@ -63,6 +65,7 @@ func (p *process) manage(ctx context.Context) error {
 		return err
 	}
 	p.mirror.Store(mirrors)
+	p.pressure.Store(&pressure{p.options.Cluster.Pod, recorder})
 	return m.Start(ctx)
 }
 

@@ -51,6 +51,7 @@ type process struct {
 	follower *policies.Reconciler
 	pods     *kube.Reader
 	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
+	pressure atomic.Pointer[pressure]          // the same
 	share    *replicas.Share                   // nil: there are no peers; set before the server serves
 	server   *server.Server
 }
@@ -94,6 +95,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		TLS: p.tls(), Holds: p.holds(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Owns: p.owns, Keep: p.keep, KeepDigest: p.keepDigest,
+			OnEvict: p.evicting, OnCrowded: p.crowded,
 			Self: func() []string { return []string{kube.Address(p.config)} },
 			Credentials: access.New(access.Options{
 				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
@@ -106,6 +108,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Known:  p.follower.Known,
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},
+		Changes:  metrics.NewEvents(own), Source: "/larder/" + p.options.Cluster.Namespace,
 	}
 }
 

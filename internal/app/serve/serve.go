@@ -53,6 +53,7 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 	p.server = server.New(server.Options{
 		Options: owner.Options{Cache: o.Cache, Policies: p.policies, Metrics: p.metrics, Log: log},
 		Listen:  o.Listen, MetricsListen: o.MetricsListen, Gatherer: registry,
+		Changes: metrics.NewEvents(registry), Source: source(),
 	})
 	return p
 }

@@ -16,8 +16,10 @@ import (
 	"github.com/larder-dev/larder/internal/app/owner"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
+	"github.com/larder-dev/larder/internal/events"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/logging"
+	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/proxy"
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +40,8 @@ type Options struct {
 	MetricsListen string // host:port of metrics and probes
 	Gatherer      prometheus.Gatherer
 	TLS           *tls.Config // of the proxy face; nil: plain HTTP
+	Changes       *metrics.Events
+	Source        string // of events, unless the options say another
 
 	// Known says whether the policies in force are what users want, so that larder-proxy may learn from them; nil: always.
 	Known func() bool
@@ -53,6 +57,7 @@ type Server struct {
 	admin   net.Listener
 	control net.Listener // nil where there is none
 	ready   atomic.Bool
+	teller  *events.Teller
 }
 
 // New returns a server. What Options.Self returns is refused as an origin besides the server's own addresses.
@@ -71,7 +76,10 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	if errors.Is(err, store.ErrOwned) {
 		return fmt.Errorf("%w: stop it, or give this one a folder of its own with --data", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.openTeller()
 }
 
 // Cache is the open cache.
@@ -138,7 +146,7 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 	if s.control != nil {
 		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Cache, s.o.Log.WithName("control")) })
 	}
-	for _, run := range append(s.routine(), background...) {
+	for _, run := range append(append(s.routine(), s.teller.Run), background...) {
 		group.Go(func() error {
 			run(ctx)
 			return nil

@@ -12,6 +12,9 @@ import (
 	"github.com/larder-dev/larder/internal/rewrite"
 	"github.com/larder-dev/larder/internal/usage"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -30,6 +33,7 @@ type Options struct {
 	Config    *rest.Config
 	Namespace string // Larder's own
 	Scope     usage.Scope
+	Pod       *corev1.Pod // that this process runs in, its name and UID alone; nil: not known
 }
 
 // Flags are the flags of a process in a cluster. Bind them before the command line is parsed.
@@ -55,7 +59,16 @@ func (f *Flags) Options() (Options, error) {
 	if err := errors.Join(err, namespaceErr, checkProxy(f.proxy)); err != nil {
 		return Options{}, err
 	}
-	return Options{Config: config, Namespace: namespace, Scope: usage.Scope{Proxy: f.proxy, All: f.mirrorMode}}, nil
+	return Options{Config: config, Namespace: namespace, Scope: usage.Scope{Proxy: f.proxy, All: f.mirrorMode}, Pod: ownPod(namespace)}, nil
+}
+
+// ownPod is the pod of which $POD_NAME and $POD_UID tell; nil where they do not.
+func ownPod(namespace string) *corev1.Pod {
+	name, uid := os.Getenv("POD_NAME"), os.Getenv("POD_UID")
+	if name == "" || uid == "" {
+		return nil
+	}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(uid)}}
 }
 
 // config says how the API server is reached.

@@ -41,6 +41,7 @@ type Options struct {
 	TokenSecret        string                  // of what larder-proxy shows to the registry, made where it is absent; empty: somebody else makes it
 	RegistryTLS        certificate.KeptOptions // of the registry's certificate; without a name none is made
 	Webhook            *Webhook                // nil: there is none
+	Hooks              *Hooks                  // the same
 	LogLevel           string                  // debug, info, warn or error
 	LogFormat          string                  // text or json
 }
@@ -51,6 +52,7 @@ type Flags struct {
 	cluster       cluster.Flags
 	log           daemon.Log
 	webhook       webhookFlags
+	hooks         hooksFlags
 	config        string
 	metricsListen string
 	expiryDelay   string
@@ -69,6 +71,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.cluster.Bind(flags)
 	f.log.Bind(flags)
 	f.webhook.bind(flags)
+	f.hooks.bind(flags)
 	daemon.BindMetrics(flags, &f.metricsListen, "")
 	flags.StringVar(&f.config, flagConfig, "larder.yaml",
 		"the registry's configuration file, for updateInterval, updateFilters and webhook alone; the default one may be missing")
@@ -93,8 +96,9 @@ func (f *Flags) Options() (Options, error) {
 	in, inErr := f.cluster.Options()
 	defaults, defaultsErr := f.defaults()
 	delay, delayErr := parseDelay(f.expiryDelay)
+	hooks, hooksErr := f.hooks.options()
 	err := errors.Join(daemon.CheckMetrics(f.metricsListen), f.log.Check(), delayErr, defaultsErr, inErr, f.webhook.check(f.metricsListen),
-		checkName(flagTokenSecret, f.tokenSecret), checkName(flagRegistryTLS, f.registryTLS))
+		hooksErr, checkName(flagTokenSecret, f.tokenSecret), checkName(flagRegistryTLS, f.registryTLS))
 	if err != nil {
 		return Options{}, err
 	}
@@ -108,7 +112,7 @@ func (f *Flags) Options() (Options, error) {
 		Cluster: in, Defaults: defaults, MetricsListen: f.metricsListen, ExpiryDelay: delay, ExpiryGrace: f.expiryGrace,
 		KeepWorkloadImages: f.keepWorkloads, Triggers: f.triggers, LeaderElect: f.leaderElect, TokenSecret: f.tokenSecret, Webhook: webhook,
 		RegistryTLS: certificate.KeptOptions{Namespace: in.Namespace, Name: f.registryTLS, Settle: f.tlsSettle},
-		LogLevel:    f.log.Level, LogFormat: f.log.Format,
+		Hooks:       hooks, LogLevel: f.log.Level, LogFormat: f.log.Format,
 	}, nil
 }
 

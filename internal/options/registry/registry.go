@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/larder-dev/larder/internal/events"
 	"github.com/larder-dev/larder/internal/hop"
 	"github.com/larder-dev/larder/internal/options/cluster"
 	"github.com/larder-dev/larder/internal/options/daemon"
@@ -22,6 +23,7 @@ const (
 	flagMirrors    = "mirrors"
 	flagPeers      = "peers"
 	flagPodIP      = "pod-ip"
+	flagSink       = "events-sink"
 )
 
 // Options are what larder registry runs with.
@@ -52,6 +54,7 @@ type Flags struct {
 	hop        daemon.Certificate
 	peers      []string
 	podIP      string
+	sink       string
 }
 
 // Bind adds the flags to a set.
@@ -66,6 +69,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.peers, flagPeers, nil,
 		"host:port of the replicas that share an object storage, such as a headless Service's: each brings in its part; default: there are no others")
 	flags.StringVar(&f.podIP, flagPodIP, "", "address of this replica among --peers, which has the port of --listen; default: $POD_IP")
+	flags.StringVar(&f.sink, flagSink, "",
+		"http:// or https:// URL to which changes of images are sent as CloudEvents; default: the configuration file's events.sink, else nowhere")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 	f.hop.Bind(flags)
 }
@@ -80,6 +85,13 @@ func (f *Flags) Options() (Options, error) {
 	errs := []error{f.listen.Check(), storeErr, inErr, f.checkNamespaces(), tokenErr, certificateErr, peersErr}
 	if f.mirrors < 1 {
 		errs = append(errs, fmt.Errorf("--%s: %d: write a number from 1 on", flagMirrors, f.mirrors))
+	}
+	if f.sink != "" {
+		sink, err := events.ParseSink(f.sink)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", flagSink, err))
+		}
+		store.Events.Sink = sink
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Options{}, err

@@ -43,6 +43,20 @@ func TestFlags_Options(t *testing.T) {
 	}
 }
 
+func TestFlags_TheSinkOfTheCommandLineGoesFirst(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "larder.yaml")
+	if err := os.WriteFile(config, []byte("events: {sink: 'http://one.test', source: /x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{"one.test": nil, "two.test": {"--events-sink", "https://two.test/in"}} {
+		o, err := parse(t, append(args, "--config", config)...)
+		if err != nil || o.Events.Sink.Host != want || o.Events.Source != "/x" {
+			t.Errorf("%v: got %+v, %v; want %s", args, o.Events, err, want)
+		}
+	}
+}
+
 func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -54,6 +68,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"An empty list is not all of them": {[]string{"--pull-secret-namespaces", ""}, "--pull-secret-namespaces: empty: write a namespace"},
 		"Peers without an own address":     {[]string{"--peers", "a:1"}, `--pod-ip: "": write the address under which --peers has this replica`},
 		"A peer without a port":            {[]string{"--peers", "a", "--pod-ip", "10.0.0.1"}, `--peers: "a": write host:port`},
+		"A sink that is none":              {[]string{"--events-sink", "ftp://u:secret@x"}, "--events-sink: not the URL of a sink: write an http"},
 		"One address for both":             {[]string{"--listen", ":1", "--metrics-listen", ":1"}, `both are ":1"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,6 +28,7 @@ type config struct {
 	Store          limit                     `json:"store"`
 	Webhook        rewrite.Config            `json:"webhook"`
 	ObjectStorage  objectStorage             `json:"objectStorage"`
+	Events         eventsKey                 `json:"events"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
@@ -84,6 +85,7 @@ func (r *reader) options(c *config) Cache {
 		Sweep:        r.sweep(c.Sweep),
 		ScrubPeriod:  r.scrub(c.Scrub),
 		Limit:        r.limit(c.Store),
+		Events:       r.events(c.Events),
 	}
 }
 

@@ -34,6 +34,7 @@ type Cache struct {
 	ExpiryDelay       time.Duration   // how long a tag that no object names is kept after its last pull; 0: for ever
 	Sweep             Sweep
 	Limit             cache.Limit   // how large the store may become
+	Events            Events        // where changes are told
 	ScrubPeriod       time.Duration // within which all stored blobs are hashed again; 0: never
 }
 

@@ -2,7 +2,8 @@
 {{- define "larder.registry.template" -}}
 {{- $storage := .Values.registry.persistence }}
 {{- $driver := include "larder.objectStorage" . }}
-{{- $sources := include "larder.registrySources" (list . true) -}}
+{{- $sources := include "larder.registrySources" (list . true) }}
+{{- $events := include "larder.eventSources" . -}}
 metadata: {{- include "larder.podMetadata" (list $ "registry") | nindent 2 }}
 spec:
   {{- include "larder.podSpec" (list $ "registry") | nindent 2 }}
@@ -31,6 +32,10 @@ spec:
     env:
     - name: POD_NAMESPACE
       valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+    - name: POD_NAME # of which an event tells that the store is full
+      valueFrom: {fieldRef: {fieldPath: metadata.name}}
+    - name: POD_UID
+      valueFrom: {fieldRef: {fieldPath: metadata.uid}}
     {{- range $name, $key := $storage.existingSecretKeys }}
     - name: {{ $name }}
       valueFrom: {secretKeyRef: {name: {{ $storage.existingSecret }}, key: {{ $key }}}}
@@ -52,6 +57,9 @@ spec:
     - {name: data, mountPath: /var/lib/larder}
     {{- if $sources }}
     - {name: registries, mountPath: /var/run/larder/registries, readOnly: true}
+    {{- end }}
+    {{- if $events }}
+    - {name: events, mountPath: /var/run/larder/events, readOnly: true}
     {{- end }}
     {{- if and (eq $driver "gcs") $storage.existingSecret }}
     - {name: storage, mountPath: /var/run/larder/storage, readOnly: true}
@@ -79,6 +87,12 @@ spec:
   {{- end }}
   {{- with $sources }}
   - name: registries
+    projected:
+      defaultMode: 0440
+      sources: {{- trim . | nindent 6 }}
+  {{- end }}
+  {{- with $events }}
+  - name: events
     projected:
       defaultMode: 0440
       sources: {{- trim . | nindent 6 }}
