@@ -21,6 +21,11 @@ const (
 	eventRefreshFailed = "RefreshFailed"
 	eventGoneUpstream  = "GoneUpstream"
 	eventBackUpstream  = "BackUpstream"
+
+	eventPinned         = "Pinned"
+	eventUnpinned       = "Unpinned"
+	eventPinUnavailable = "PinUnavailable"
+	eventTagHeld        = "ImmutableTagMoved"
 )
 
 const maxNote = 1024 // bytes, at the API server
@@ -43,6 +48,7 @@ func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	if from := p.previous.Digest; from != "" && s.Digest != "" && from != s.Digest {
 		normal(eventTagMoved, "Update", fmt.Sprintf("from %s to %s", from, s.Digest))
 	}
+	r.tellHeld(p, s)
 	if note := r.news(p, o); note != "" {
 		normal(eventMirrored, "Mirror", note)
 	}

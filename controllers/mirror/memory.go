@@ -50,6 +50,7 @@ type image struct {
 	retryAt  time.Time // no other before
 
 	problem *failure // why the last check was not answered; nil where it was
+	pin     pinTries
 }
 
 func newMemory() *memory {
