@@ -16,6 +16,12 @@ const (
 	// ConditionWouldNotPull on a CachedImage, there only while it is true: workloads are to be restarted for a new revision, but a restart
 	// would not pull it; the message names them, and says what to set.
 	ConditionWouldNotPull = "WouldNotPull"
+	// ConditionPinned on a CachedImage: the tag stays at the revision that it is served with, whatever its origin says. There only while true.
+	ConditionPinned = "Pinned"
+	// ConditionPinUnavailable on a CachedImage: spec.pinnedDigest is not in force; the message says why not. There only while true.
+	ConditionPinUnavailable = "PinUnavailable"
+	// ConditionMoved on a CachedImage: the tag is immutable, and somebody moved it at its origin. There only while true.
+	ConditionMoved = "Moved"
 )
 
 // The reasons of conditions.
@@ -37,11 +43,13 @@ const (
 	ReasonRetained      = "Retained"      // not InUse, but spec.retain keeps it
 	ReasonUnused        = "Unused"        // not InUse: expires
 	ReasonCurrent       = "Current"       // UpToDate: the origin said the same digest
-	ReasonMoved         = "Moved"         // not UpToDate: the origin has another digest
+	ReasonMoved         = "Moved"         // not UpToDate: the origin has another digest; Moved: the same, of an immutable tag
+	ReasonPinned        = "Pinned"        // Pinned; not UpToDate: because of that
+	ReasonImmutable     = "Immutable"     // not UpToDate: the tag may not move to what the origin has
 	ReasonPullPolicy    = "PullPolicy"    // WouldNotPull: by tag, and not Always
 	ReasonOnDelete      = "OnDelete"      // WouldNotPull: the workload replaces no pods by itself
 	ReasonInForce       = "InForce"       // Ready: this Repository's rules hold
-	ReasonConflict      = "Conflict"      // an older Repository of the same name is in force
+	ReasonConflict      = "Conflict"      // an older Repository of the same name, or pin of the same tag, is in force
 	ReasonEvicted       = "Evicted"       // not Ready: nobody used it, and the store was larger than its limit
 	ReasonImagesRemain  = "ImagesRemain"  // a Repository that is deleted waits for its CachedImages
 )

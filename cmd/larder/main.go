@@ -52,6 +52,7 @@ func newRoot() *cobra.Command {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newExport(), newImport(), newCopy(),
+		newHistory(), newPin(), newUnpin(), newRollback(),
 		newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
 	return root
 }

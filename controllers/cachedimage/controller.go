@@ -86,12 +86,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
+// retained says whether an image is kept although nothing uses it. A pin would go with its object.
+func retained(image *v1alpha1.CachedImage) bool {
+	return image.Spec.Retain || image.Spec.PinnedDigest != ""
+}
+
 // schedule makes spec.expiresAt what the use of an image asks for.
 func (r *Reconciler) schedule(ctx context.Context, image *v1alpha1.CachedImage, users users) error {
 	if !image.DeletionTimestamp.IsZero() {
 		return nil
 	}
-	switch kept := users.any() || image.Spec.Retain || r.o.ExpiryDelay == 0; {
+	switch kept := users.any() || retained(image) || r.o.ExpiryDelay == 0; {
 	case kept && image.Spec.ExpiresAt != nil:
 		return r.o.setExpiry(ctx, image, time.Time{})
 	case !kept && image.Spec.ExpiresAt == nil:

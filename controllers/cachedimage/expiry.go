@@ -69,7 +69,7 @@ func (e *expiry) due(ctx context.Context) (due []types.NamespacedName, next time
 
 // wait says how long it is until an image is due, at most patience, and whether it expires at all.
 func (e *expiry) wait(image *v1alpha1.CachedImage) (wait time.Duration, expires bool) {
-	if image.Spec.ExpiresAt == nil || image.Spec.Retain || !image.DeletionTimestamp.IsZero() {
+	if image.Spec.ExpiresAt == nil || retained(image) || !image.DeletionTimestamp.IsZero() {
 		return 0, false
 	}
 	due := image.Spec.ExpiresAt.Add(e.o.Grace)

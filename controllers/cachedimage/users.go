@@ -92,6 +92,8 @@ func (u users) condition(image *v1alpha1.CachedImage) metav1.Condition {
 		c.Reason, c.Message = v1alpha1.ReasonWorkloads, fmt.Sprintf("kept by %s and %d more", u.workloads[0], len(u.workloads)-1)
 	case image.Spec.Retain:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonRetained, "nothing uses it, but spec.retain keeps it"
+	case image.Spec.PinnedDigest != "":
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonRetained, "nothing uses it, but spec.pinnedDigest keeps it"
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonUnused, "nothing uses it"
 	}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-dev/larder/internal/cache"
 )
 
@@ -22,6 +24,7 @@ const (
 type attempt struct {
 	job       *job
 	platforms []string
+	pin       digest.Digest // the revision to bring in and pin the tag to; empty: the one that the tag is at
 	progress  atomic.Pointer[cache.Progress]
 	shown     shown // guarded by memory
 }
@@ -40,9 +43,9 @@ type mirrored struct {
 	took time.Duration
 }
 
-// mirror starts to bring an image in. Its caller holds the memory's lock.
-func (r *Reconciler) mirror(im *image, urgent bool) {
-	a := &attempt{platforms: im.platforms}
+// mirror starts to bring an image in, or the revision that its tag is to be pinned to. Its caller holds the memory's lock.
+func (r *Reconciler) mirror(im *image, urgent bool, pin digest.Digest) {
+	a := &attempt{platforms: im.platforms, pin: pin}
 	im.attempt = a
 	a.job = r.mirrors.add(r.o.Policies.Load().Place(im.ref.Repository), urgent, func(ctx context.Context) { r.bringIn(ctx, im, a) })
 	a.shown.running = r.mirrors.started(a.job)
@@ -51,7 +54,14 @@ func (r *Reconciler) mirror(im *image, urgent bool) {
 func (r *Reconciler) bringIn(ctx context.Context, im *image, a *attempt) {
 	start := r.o.Now()
 	stop := r.show(im, a)
-	got, err := r.o.Cache.Mirror(ctx, im.ref, a.platforms, func(p cache.Progress) { a.progress.Store(&p) })
+	progress := func(p cache.Progress) { a.progress.Store(&p) }
+	var got cache.Mirrored
+	var err error
+	if a.pin != "" {
+		err = r.o.Cache.Pin(ctx, im.ref, pinOf(a.pin, a.platforms), progress)
+	} else {
+		got, err = r.o.Cache.Mirror(ctx, im.ref, a.platforms, progress)
+	}
 	stop()
 	now := r.o.Now()
 	r.memory.mu.Lock()
@@ -96,6 +106,10 @@ func (im *image) ended(a *attempt, now time.Time, m mirrored, err error) {
 	}
 	if a.job != nil && a.job.ctx.Err() != nil {
 		return // nobody wants it any more
+	}
+	if a.pin != "" {
+		im.pin.ended(im.ref, now, err)
+		return
 	}
 	im.tries++
 	switch {

@@ -75,6 +75,8 @@ func (r *Reconciler) changes(p *pass, o *object, to *v1alpha1.CachedImageStatus)
 	s := step{r, p, o, from, to}
 	s.discovered()
 	s.moved()
+	s.pinned()
+	s.held()
 	s.mirrored(r.fresh(p, o))
 	s.confirmed()
 	s.origin()
@@ -104,6 +106,36 @@ func (s step) moved() {
 	s.tell(c, fmt.Sprintf("from %s to %s", s.from.Digest, s.to.Digest))
 }
 
+// pinned is about a tag that is bound to a revision, to another one, or let go.
+func (s step) pinned() {
+	was, is := s.condition(v1alpha1.ConditionPinned)
+	c := events.Change{Digest: digest.Digest(s.to.Digest)}
+	if s.from.Digest != s.to.Digest {
+		c.Previous = digest.Digest(s.from.Digest)
+	}
+	switch {
+	case is != nil && (was == nil || c.Previous != ""):
+		c.Kind = events.Pinned
+		s.tell(c, is.Message)
+	case is == nil && was != nil:
+		c.Kind = events.Unpinned
+		s.tell(c, s.to.Digest+" is served now")
+	}
+}
+
+// held is about an immutable tag that its origin moved, once for each digest that it moved to.
+func (s step) held() {
+	was, is := s.condition(v1alpha1.ConditionMoved)
+	if is == nil || was != nil && s.from.UpstreamDigest == s.to.UpstreamDigest {
+		return
+	}
+	s.tell(events.Change{Kind: events.Held, Digest: digest.Digest(s.to.Digest), Upstream: digest.Digest(s.to.UpstreamDigest)}, is.Message)
+}
+
+func (s step) condition(kind string) (was, is *metav1.Condition) {
+	return meta.FindStatusCondition(s.from.Conditions, kind), meta.FindStatusCondition(s.to.Conditions, kind)
+}
+
 // mirrored is about a revision that is stored whole now, or was repaired by the mirror m.
 func (s step) mirrored(m *mirrored) {
 	cached := ptr.Deref(s.from.IsCached, false) && s.from.Digest == s.to.Digest
@@ -125,7 +157,7 @@ func (s step) confirmed() {
 	switch {
 	case now != nil && before == nil:
 		c := events.Change{Kind: events.Stale, Digest: served, Reason: now.Reason, Since: now.LastTransitionTime.Time}
-		if s.p.moved() {
+		if s.p.differs() {
 			c.Upstream = s.p.stored.Upstream
 		}
 		s.tell(c, now.Reason+": "+now.Message)
@@ -135,10 +167,10 @@ func (s step) confirmed() {
 }
 
 // unconfirmedBy is the condition that says that the origin does not confirm what is served; nil where it does, or where the image is gone
-// there, which is a change of its own.
+// there or moved though it is not to, which are changes of their own.
 func unconfirmedBy(s *v1alpha1.CachedImageStatus) *metav1.Condition {
 	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionUpToDate)
-	if c == nil || c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonNotFound {
+	if c == nil || c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonNotFound || c.Reason == v1alpha1.ReasonImmutable {
 		return nil
 	}
 	return c

@@ -28,6 +28,9 @@ func (r *Reconciler) setConditions(p *pass, s *v1alpha1.CachedImageStatus) {
 	if c := r.upToDate(p); c != nil {
 		set(v1alpha1.ConditionUpToDate, c.Status, c.Reason, c.Message)
 	}
+	for _, c := range p.held() {
+		set(c.Type, metav1.ConditionTrue, c.Reason, c.Message)
+	}
 }
 
 func (p *pass) ready() (value metav1.ConditionStatus, reason, message string) {
@@ -75,8 +78,10 @@ func (r *Reconciler) upToDate(p *pass) *metav1.Condition {
 		return nil
 	case p.problem != nil:
 		return p.unconfirmed()
-	case !p.stored.CheckedAt.After(r.began) && old != nil && old.Reason != v1alpha1.ReasonCurrent && old.Reason != v1alpha1.ReasonMoved:
+	case !p.stored.CheckedAt.After(r.began) && old != nil && !ofTheRecord[old.Reason]:
 		return old // what this process does not know is not for it to change
+	case p.differs() && !p.moved():
+		return p.behind()
 	case p.moved():
 		return &metav1.Condition{
 			Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonMoved,
@@ -84,6 +89,11 @@ func (r *Reconciler) upToDate(p *pass) *metav1.Condition {
 		}
 	}
 	return &metav1.Condition{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCurrent, Message: "the origin confirmed it at the last check"}
+}
+
+// ofTheRecord are the reasons that follow from what is stored of a tag, and not from how a check ended.
+var ofTheRecord = map[string]bool{
+	v1alpha1.ReasonCurrent: true, v1alpha1.ReasonMoved: true, v1alpha1.ReasonPinned: true, v1alpha1.ReasonImmutable: true,
 }
 
 // unconfirmed is the condition while checks fail.
@@ -94,7 +104,7 @@ func (p *pass) unconfirmed() *metav1.Condition {
 	case f.reason == v1alpha1.ReasonNotFound:
 		c.Status = metav1.ConditionFalse
 		c.Message = fmt.Sprintf("the origin %s has no such image any more; what is stored is served", p.place)
-	case p.moved():
+	case p.differs():
 		c.Status = metav1.ConditionFalse
 	}
 	return c

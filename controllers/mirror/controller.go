@@ -25,6 +25,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/store"
 )
 
 const (
@@ -45,6 +46,9 @@ type Cache interface {
 	Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
 	Check(ctx context.Context, ref imageref.Reference) error
 	Untag(ctx context.Context, ref imageref.Reference) error
+	Pin(ctx context.Context, ref imageref.Reference, pin cache.Pin, progress func(cache.Progress)) error
+	PinStored(ctx context.Context, ref imageref.Reference, pin cache.Pin) (done bool, err error)
+	Unpin(ctx context.Context, ref imageref.Reference, by store.PinOwner) error
 }
 
 // Share says for which repositories this process is the one of several that brings images in and writes their status.

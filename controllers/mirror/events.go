@@ -12,10 +12,11 @@ import (
 
 // The reasons of events that tell of no change.
 const (
-	eventMirrorFailed  = "MirrorFailed"
-	eventUntagged      = "Untagged"
-	eventRefreshed     = "Refreshed"
-	eventRefreshFailed = "RefreshFailed"
+	eventMirrorFailed   = "MirrorFailed"
+	eventUntagged       = "Untagged"
+	eventRefreshed      = "Refreshed"
+	eventRefreshFailed  = "RefreshFailed"
+	eventPinUnavailable = "PinUnavailable"
 )
 
 const maxNote = 1024 // bytes, at the API server
@@ -35,6 +36,7 @@ func (r *Reconciler) untagged(found *v1alpha1.CachedImage, ref imageref.Referenc
 func (r *Reconciler) tell(p *pass, o *object, s *v1alpha1.CachedImageStatus) {
 	normal := func(reason, action, note string) { r.event(p.found, corev1.EventTypeNormal, reason, action, note) }
 	warn := func(reason, action, note string) { r.event(p.found, corev1.EventTypeWarning, reason, action, note) }
+	r.tellUnavailable(p, s)
 	if f := r.newFailure(p, o); f != nil {
 		warn(eventMirrorFailed, "Mirror", f.reason+": "+f.message())
 	}

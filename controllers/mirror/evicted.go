@@ -66,7 +66,7 @@ func (im *image) stayOut(p *pass) (message string, out bool) {
 		return "", false
 	}
 	stored := p.stored.Digest != "" && !p.stored.Untagged
-	used := p.found.Spec.ExpiresAt == nil || p.found.Spec.Retain
+	used := p.found.Spec.ExpiresAt == nil || p.found.Spec.Retain || p.found.Spec.PinnedDigest != ""
 	switch {
 	case used, stored && e.seen:
 		im.evicted = nil

@@ -31,6 +31,7 @@ type pass struct {
 	previous v1alpha1.CachedImageStatus
 	stored   cache.Image
 	broken   error // the store could not be read
+	pin      pinned
 
 	// Of the memory, as it is once what is wanted has begun.
 	platforms []string
@@ -42,6 +43,7 @@ type pass struct {
 	mirrored  *mirrored
 	retryAt   time.Time
 	problem   *failure // why the last check was not answered
+	unpinned  *failure // why the tag is not pinned yet
 	refreshed string   // the value of the annotation that was handled last; with its answer
 	answer    error
 }
@@ -54,9 +56,10 @@ func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref 
 	if err := r.hold(ctx, found, o); err != nil {
 		return ctrl.Result{}, err
 	}
-	if p.stored, p.broken = r.o.Cache.Image(ctx, ref, p.platforms); errors.Is(p.broken, store.ErrNotFound) {
-		p.broken = nil
+	if err := r.findPin(ctx, p); err != nil {
+		return ctrl.Result{}, err
 	}
+	r.look(ctx, p)
 	r.act(p, o, idle)
 	desired := r.describe(p)
 	r.changes(p, o, &desired)
@@ -69,6 +72,26 @@ func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref 
 		return ctrl.Result{}, p.broken
 	}
 	return ctrl.Result{RequeueAfter: p.next(wait)}, nil
+}
+
+// look looks at what is stored, once the tag is where it is to be by its pin. What has to be brought in for that is not waited for.
+func (r *Reconciler) look(ctx context.Context, p *pass) {
+	read := func() {
+		if p.stored, p.broken = r.o.Cache.Image(ctx, p.ref, p.platforms); errors.Is(p.broken, store.ErrNotFound) {
+			p.broken = nil
+		}
+	}
+	read()
+	if p.broken != nil {
+		return
+	}
+	changed, err := r.settlePin(ctx, p)
+	if changed {
+		read()
+	}
+	if err != nil {
+		p.broken = err
+	}
 }
 
 // write makes the status what it should be. Where the informer is still behind what was written last, it does not write that again.
@@ -120,13 +143,18 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	if p.evicted, p.out = im.stayOut(p); p.out { // a tombstone is nothing to show
 		p.stored = cache.Image{}
 	}
-	switch {
-	case p.out:
-	case p.whole() && !p.stored.Untagged && !p.left():
+	im.pin.want(p)
+	done := p.whole() && !p.stored.Untagged && !p.left()
+	if done {
 		im.failure, im.tries, im.retryAt = nil, 0, time.Time{}
-	case p.expired || p.broken != nil || !idle || im.attempt != nil:
-	case !p.now.Before(im.due(&p.stored)):
-		r.mirror(im, im.mirrored == nil && p.previous.LastSuccessfulPull == nil)
+	}
+	urgent := im.mirrored == nil && p.previous.LastSuccessfulPull == nil
+	switch {
+	case p.out || p.expired || p.broken != nil || !idle || im.attempt != nil:
+	case !p.pinned() && !p.now.Before(im.pin.retryAt):
+		r.mirror(im, urgent, p.pin.digest)
+	case !done && !p.now.Before(im.due(&p.stored)):
+		r.mirror(im, urgent, "")
 	}
 	if p.whole() {
 		im.failure = nil
@@ -139,6 +167,10 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 		p.failure, p.retryAt = nil, time.Time{}
 	}
 	p.refreshed, p.answer = o.handled, o.answer
+	p.unpinned = im.pin.failure
+	if at := im.pin.retryAt; !p.pinned() && (p.retryAt.IsZero() || at.Before(p.retryAt)) {
+		p.retryAt = at
+	}
 }
 
 // show has a pass say what was last shown of an attempt. Each blob that arrives is not worth a write.
@@ -174,10 +206,13 @@ func (im *image) due(stored *cache.Image) time.Time {
 // whole says whether what is served is stored whole.
 func (p *pass) whole() bool { return p.stored.Complete }
 
-// moved says whether the origin has another revision than is served.
-func (p *pass) moved() bool {
+// differs says whether the origin has another revision than is served.
+func (p *pass) differs() bool {
 	return p.stored.Digest != "" && p.stored.Upstream != "" && p.stored.Digest != p.stored.Upstream
 }
+
+// moved says whether the tag is on its way to another revision, which its origin has.
+func (p *pass) moved() bool { return p.differs() && p.stored.Pin.By == "" && !p.stored.Held }
 
 // left says whether the tag moved, and the cache had the time to bring the new revision in (T5) but did not.
 func (p *pass) left() bool { return p.moved() && p.now.Sub(p.stored.ChangedAt) >= movedWait }

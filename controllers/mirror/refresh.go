@@ -20,7 +20,7 @@ func (r *Reconciler) refresh(p *pass, o *object) {
 		o.asked = ""
 		if ctx.Err() == nil {
 			o.handled, o.answer = value, err
-			o.image.retryAt = time.Time{} // whoever asks for a check has done something about what failed
+			o.image.retryAt, o.image.pin.retryAt = time.Time{}, time.Time{} // whoever asks for a check has done something about what failed
 		}
 		r.memory.mu.Unlock()
 		r.queue.add(o.name)

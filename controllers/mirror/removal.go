@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,7 +49,7 @@ func (r *Reconciler) remove(ctx context.Context, found *v1alpha1.CachedImage, re
 	}
 	if controllerutil.ContainsFinalizer(found, v1alpha1.FinalizerUntag) {
 		if parsed {
-			if err := r.untag(ctx, found, ref); err != nil {
+			if err := errors.Join(r.releasePin(ctx, found, ref), r.untag(ctx, found, ref)); err != nil {
 				return ctrl.Result{}, r.terminating(ctx, found, err)
 			}
 		}

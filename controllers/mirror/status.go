@@ -10,7 +10,11 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/status"
+	"github.com/larder-dev/larder/internal/store"
 )
+
+// maxHistory is how many revisions a status takes.
+const maxHistory = 200
 
 // describe returns the registry's part of the status.
 func (r *Reconciler) describe(p *pass) v1alpha1.CachedImageStatus {
@@ -23,6 +27,7 @@ func (r *Reconciler) describe(p *pass) v1alpha1.CachedImageStatus {
 		Digest: p.stored.Digest.String(), UpstreamDigest: p.stored.Upstream.String(),
 		LastSync: stamp(p.stored.CheckedAt), LastSuccessfulPull: p.lastPull(),
 		LastHandledRefresh: p.previous.LastHandledRefresh, ObservedGeneration: p.found.Generation,
+		History: historyOf(p.stored.History),
 	}
 	if p.stored.Digest != "" && p.stored.Upstream != "" {
 		s.UpToDate = new(p.stored.Digest == p.stored.Upstream)
@@ -39,10 +44,23 @@ func (r *Reconciler) describe(p *pass) v1alpha1.CachedImageStatus {
 	if p.broken != nil { // whether it is stored is not known; what was known of it stands
 		was := &p.previous
 		s.IsCached, s.Digest, s.UpstreamDigest, s.UpToDate, s.Size, s.LastSync = nil, was.Digest, was.UpstreamDigest, was.UpToDate, was.Size, was.LastSync
+		s.History = was.History
 	}
 	r.describeOrigin(p, &s)
 	r.setConditions(p, &s)
 	return s
+}
+
+// historyOf words what a tag was.
+func historyOf(history []store.Revision) []v1alpha1.Revision {
+	var words []v1alpha1.Revision
+	for _, r := range history[:min(len(history), maxHistory)] {
+		words = append(words, v1alpha1.Revision{
+			Digest: r.Digest.String(), FirstSeen: metav1.NewTime(r.FirstSeen.Truncate(time.Second)), LastSeen: metav1.NewTime(r.LastSeen.Truncate(time.Second)),
+			CompleteAt: stamp(r.CompleteAt), Cause: v1alpha1.RevisionCause(r.Cause),
+		})
+	}
+	return words
 }
 
 // lastPull is when the image was last brought in whole: by a mirror, else, by pulls or as its tag moved (T5), when that was first seen.

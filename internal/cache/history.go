@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -139,4 +140,31 @@ func (c *Cache) isUsed(ctx context.Context, repo imageref.Repository, dgst diges
 	}
 	m, err := parseManifest(dgst, body)
 	return err == nil && slices.ContainsFunc(m.Manifests, func(d ocispec.Descriptor) bool { return c.keeps(repo, d.Digest) })
+}
+
+// Tag is what a tag is and was.
+type Tag struct {
+	Digest    digest.Digest    // the revision that it is at
+	Upstream  digest.Digest    // what its origin named last; empty where it was not asked
+	CheckedAt time.Time        // when that was; zero: never
+	Pin       store.Pin        // why it stays at Digest; zero: it is not pinned
+	Immutable bool             // it never moves
+	History   []store.Revision // newest first
+}
+
+// Tag says what a tag is and was, without asking its origin; store.ErrNotFound where it is not stored, or was removed.
+func (c *Cache) Tag(ctx context.Context, ref imageref.Reference) (Tag, error) {
+	key := tagKey{ref.Repository, ref.Tag}
+	st, err := c.tagState(ctx, key)
+	if err == nil && st.rec.Load().Untagged {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return Tag{}, fmt.Errorf("looking for %s: %w", ref, err)
+	}
+	rec := st.rec.Load()
+	return Tag{
+		Digest: rec.Digest, Upstream: rec.OriginDigest(), CheckedAt: rec.CheckedAt, Pin: rec.Pin,
+		Immutable: c.policyOf(key, st).Immutable, History: slices.Clone(rec.History),
+	}, nil
 }

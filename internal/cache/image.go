@@ -23,7 +23,7 @@ type Image struct {
 	Untagged  bool          // removed, and served only where the origin fails
 
 	Pin     store.Pin        // why the tag stays at Digest; zero: it follows its origin
-	Held    bool             // the tag is immutable, and so does not move to Upstream
+	Held    bool             // the tag is not pinned, but was immutable when Upstream was seen, and so does not move there
 	Moved   bool             // the tag is immutable, and its origin has another revision than it is at by itself
 	History []store.Revision // what the tag was, newest first; not to be changed
 
@@ -49,9 +49,9 @@ func (c *Cache) Image(ctx context.Context, ref imageref.Reference, platforms []s
 	rec := st.rec.Load()
 	img := Image{
 		Upstream: rec.OriginDigest(), CheckedAt: rec.CheckedAt, ChangedAt: rec.ChangedAt, Untagged: rec.Untagged,
-		Pin: rec.Pin, History: rec.History, Held: c.policyOf(key, st).Immutable,
+		Pin: rec.Pin, History: rec.History, Held: rec.Pin.By == "" && rec.Upstream != "",
 	}
-	img.Moved = img.Held && rec.Followed() != "" && img.Upstream != "" && img.Upstream != rec.Followed()
+	img.Moved = c.policyOf(key, st).Immutable && rec.Followed() != "" && img.Upstream != "" && img.Upstream != rec.Followed()
 	if p := st.problem.Load(); p != nil {
 		img.Problem, img.ProblemAt = p.err, p.at
 	}

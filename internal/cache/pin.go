@@ -252,3 +252,24 @@ func (c *Cache) usable(ctx context.Context, repo imageref.Repository, dgst diges
 	}
 	return usable
 }
+
+// ReleasePins unpins the tags that an object pinned and of which held does not say that one still does. It reads the record of each tag.
+func (c *Cache) ReleasePins(ctx context.Context, held func(imageref.Reference) bool) {
+	err := c.store.Repositories(ctx, func(repo imageref.Repository) error {
+		tags, err := c.store.Tags(ctx, repo)
+		if err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			ref := imageref.Reference{Repository: repo, Tag: tag}
+			rec, err := c.store.Tag(ctx, repo, tag)
+			if err == nil && rec.Pin.By == store.ByObject && !held(ref) {
+				c.noted(tagKey{repo, tag}, c.Unpin(ctx, ref, store.ByObject))
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotFound) {
+		c.log.Error(err, "looking for pins that nothing asks for any more")
+	}
+}

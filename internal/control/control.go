@@ -2,7 +2,7 @@
 // folder, which only the folder's owner may open. It carries requests, progress and the layouts that are imported, and decides nothing
 // about what is mirrored or how.
 //
-// A job (/mirror, /sweep, /remove) is one POST of a request. The answer is a stream of JSON objects, one a line: any number with
+// A job (/mirror, /sweep, /remove, /tag, /pin, /unpin) is one POST of a request. The answer is a stream of JSON objects, one a line: any number with
 // progress, then one with the result or the failure. A line comes at least every ten seconds; a stream that ends
 // without a result means that the owner went away.
 package control
@@ -27,6 +27,9 @@ const (
 	sweepPath  = "/sweep"
 	removePath = "/remove"
 	importPath = "/import"
+	tagPath    = "/tag"
+	pinPath    = "/pin"
+	unpinPath  = "/unpin"
 	// maxRequest bounds a request's body in bytes.
 	maxRequest = 64 << 10
 	// progressEvery is how often progress is written while there is some.
@@ -55,6 +58,17 @@ type Owner interface {
 	Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error)
 	// Remove removes an image; store.ErrNotFound where there is none.
 	Remove(ctx context.Context, ref imageref.Reference) error
+	Pinner
+}
+
+// Pinner tells what a tag is and was, and has it stay at a revision. *cache.Cache is one, and so is a Client.
+type Pinner interface {
+	// Tag says what a tag is and was; store.ErrNotFound where it is not stored.
+	Tag(ctx context.Context, ref imageref.Reference) (cache.Tag, error)
+	// Pin pins a tag; see cache.Cache.Pin.
+	Pin(ctx context.Context, ref imageref.Reference, pin cache.Pin, progress func(cache.Progress)) error
+	// Unpin has a tag follow its origin again; see cache.Cache.Unpin.
+	Unpin(ctx context.Context, ref imageref.Reference, by store.PinOwner) error
 }
 
 // Summary words the error of a mirror on one line: where several parts of an image failed, the first failure and how many more there are.
@@ -88,6 +102,7 @@ type event struct {
 	Swept    *store.SweepReport `json:"swept,omitempty"`
 	Failure  *failure           `json:"failure,omitempty"`
 	Image    *imported          `json:"image,omitempty"` // of an import, which ends with a result of nothing
+	Tag      *cache.Tag         `json:"tag,omitempty"`
 }
 
 type imported struct {
@@ -115,6 +130,9 @@ const (
 	codeAbsent = "ABSENT"  // store.ErrNotFound
 	codeBusy   = "BUSY"    // store.ErrSweeping
 	codeShared = "SHARED"  // store.ErrShared
+
+	codeObject    = "PINNED_BY_OBJECT" // cache.ErrPinnedByObject
+	codeNotPinned = "NOT_PINNED"       // cache.ErrNotPinned
 )
 
 // failure carries an error so that the client can say what to do about it.
@@ -146,6 +164,10 @@ func newFailure(err error) *failure {
 		f.Code = codeBusy
 	case errors.Is(err, store.ErrShared):
 		f.Code = codeShared
+	case errors.Is(err, cache.ErrPinnedByObject):
+		f.Code = codeObject
+	case errors.Is(err, cache.ErrNotPinned):
+		f.Code = codeNotPinned
 	}
 	return f
 }
@@ -168,6 +190,10 @@ func (f *failure) err() error {
 		return &described{message: f.Message, cause: store.ErrSweeping}
 	case codeShared:
 		return &described{message: f.Message, cause: store.ErrShared}
+	case codeObject:
+		return &described{message: f.Message, cause: cache.ErrPinnedByObject}
+	case codeNotPinned:
+		return &described{message: f.Message, cause: cache.ErrNotPinned}
 	default:
 		return &cache.Error{Code: cache.Code(f.Code), Status: f.Status, RetryAfter: f.RetryAfter, Err: err}
 	}

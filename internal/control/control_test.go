@@ -48,6 +48,18 @@ func (s sweeps) Import(context.Context, io.Reader, func(imageref.Reference, dige
 	return errors.New("imports nothing")
 }
 
+func (s sweeps) Tag(context.Context, imageref.Reference) (cache.Tag, error) {
+	return cache.Tag{}, store.ErrNotFound
+}
+
+func (s sweeps) Pin(context.Context, imageref.Reference, cache.Pin, func(cache.Progress)) error {
+	return cache.ErrPinnedByObject
+}
+
+func (s sweeps) Unpin(context.Context, imageref.Reference, store.PinOwner) error {
+	return cache.ErrNotPinned
+}
+
 func (s sweeps) Remove(_ context.Context, ref imageref.Reference) error { return s.remove(ref) }
 
 // serve runs an owner on a socket in folder, and returns the socket's path and what ends the owner.

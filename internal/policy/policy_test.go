@@ -8,6 +8,7 @@ import (
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -191,10 +192,12 @@ func TestSet_UnusedTags(t *testing.T) {
 func TestSet_Images(t *testing.T) {
 	t.Parallel()
 	kept := image("second", "docker.io/library/nginx:1")
-	kept.Spec.Retain = true
+	kept.Spec.Retain, kept.Spec.PinnedDigest = true, string(digest.FromString("a"))
+	younger := image("third", "nginx:1")
+	younger.Spec.PinnedDigest = string(digest.FromString("b"))
 	set, problems := policy.Compile(
 		[]v1alpha1.Repository{repository("nginx", v1alpha1.RepositorySpec{Name: "nginx", Platforms: []string{"linux/arm64"}})},
-		[]v1alpha1.CachedImage{image("z", "zebra:1"), image("first", "nginx:1"), kept},
+		[]v1alpha1.CachedImage{image("z", "zebra:1"), image("first", "nginx:1"), kept, younger},
 		policy.Defaults{},
 	)
 	if len(problems) > 0 {
@@ -203,7 +206,7 @@ func TestSet_Images(t *testing.T) {
 	nginx, tag := parse(t, "nginx:1")
 	zebra, _ := parse(t, "zebra:1")
 	want := []policy.Image{
-		{Reference: imageref.Reference{Repository: nginx, Tag: tag}, Platforms: []string{"linux/arm64"}, Retain: true},
+		{Reference: imageref.Reference{Repository: nginx, Tag: tag}, Platforms: []string{"linux/arm64"}, Retain: true, Pinned: digest.FromString("a")},
 		{Reference: imageref.Reference{Repository: zebra, Tag: tag}},
 	}
 	if diff := cmp.Diff(want, set.Images()); diff != "" {

@@ -30,8 +30,8 @@ const (
 const timestamps = 10 * time.Minute
 
 // ApplyImage makes the owner's part of a CachedImage's status what desired says; what desired leaves out is removed. Where the object
-// says so already, nothing is written. A change of lastSync and lastSeenUpstream alone waits until what is written is ten minutes old:
-// then wait says how long that is still.
+// says so already, nothing is written. A change of lastSync, lastSeenUpstream and when a revision was last seen alone waits until what is written is
+// ten minutes old: then wait says how long that is still.
 func ApplyImage(ctx context.Context, c client.Client, owner client.FieldOwner, current *v1alpha1.CachedImage, desired v1alpha1.CachedImageStatus, now time.Time) (wait time.Duration, err error) {
 	written := partOf(owner, current.Status)
 	wanted, err := normalise(desired)
@@ -45,10 +45,20 @@ func ApplyImage(ctx context.Context, c client.Client, owner client.FieldOwner, c
 	}
 	aside := written
 	aside.LastSync, aside.LastSeenUpstream = wanted.LastSync, wanted.LastSeenUpstream
+	aside.History = seenAs(written.History, wanted.History)
 	if wait := until(written.LastSync, wanted.LastSync, now); wait > 0 && equality.Semantic.DeepEqual(aside, wanted) {
 		return wait, nil
 	}
 	return 0, apply(ctx, c, owner, "CachedImage", current, &wanted)
+}
+
+// seenAs returns a history in which revisions were last seen when another one says.
+func seenAs(history, other []v1alpha1.Revision) []v1alpha1.Revision {
+	same := slices.Clone(history)
+	for i := range same[:min(len(same), len(other))] {
+		same[i].LastSeen = other[i].LastSeen
+	}
+	return same
 }
 
 // ApplyRepository makes a Repository's status what desired says, unless it is that already. A change of lastUpdate alone waits as

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -9,10 +10,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/store"
+	"github.com/opencontainers/go-digest"
 )
 
 const (
@@ -24,12 +28,21 @@ const (
 type wanted struct {
 	ref       imageref.Reference
 	platforms string // joined by commas; empty: all
+	pinned    digest.Digest
+}
+
+// through is what mirrors need of the cache.
+type through interface {
+	control.Mirrorer
+	Pin(ctx context.Context, ref imageref.Reference, pin cache.Pin, progress func(cache.Progress)) error
+	// ReleasePins ends the pins of objects of which held does not say that they stand.
+	ReleasePins(ctx context.Context, held func(imageref.Reference) bool)
 }
 
 // mirrors keeps the images of CachedImages in the store: each is mirrored once, and tried again until that succeeds. It
 // never ends by an error. How many run at a time is the cache's to bound, for each host by itself.
 type mirrors struct {
-	through control.Mirrorer
+	through through
 	metrics *metrics.Metrics
 	log     logr.Logger
 	running sync.WaitGroup
@@ -37,7 +50,7 @@ type mirrors struct {
 	cancel  map[wanted]context.CancelFunc
 }
 
-func newMirrors(through control.Mirrorer, counted *metrics.Metrics, log logr.Logger) *mirrors {
+func newMirrors(through through, counted *metrics.Metrics, log logr.Logger) *mirrors {
 	return &mirrors{
 		through: through, metrics: counted, log: log,
 		states: newStates(counted.CachedImages), cancel: map[wanted]context.CancelFunc{},
@@ -59,9 +72,10 @@ func (m *mirrors) run(ctx context.Context, list func() []wanted, changed <-chan 
 
 // set starts what is new and gives up what nobody asks for any more.
 func (m *mirrors) set(ctx context.Context, images []wanted) {
-	asked := make(map[wanted]bool, len(images))
+	asked, pinned := make(map[wanted]bool, len(images)), map[imageref.Reference]bool{}
 	for _, image := range images {
 		asked[image] = true
+		pinned[image.ref] = image.pinned != ""
 	}
 	for image, giveUp := range m.cancel {
 		if !asked[image] {
@@ -70,6 +84,7 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 			m.states.remove(image)
 		}
 	}
+	m.through.ReleasePins(ctx, func(ref imageref.Reference) bool { return pinned[ref] })
 	for image := range asked {
 		if _, known := m.cancel[image]; known {
 			continue
@@ -98,6 +113,7 @@ func (m *mirrors) keep(ctx context.Context, image wanted) {
 
 // try mirrors once, and says whether that is all.
 func (m *mirrors) try(ctx context.Context, image wanted, retryIn time.Duration) bool {
+	pinErr := m.pin(ctx, image, retryIn)
 	start := time.Now()
 	got, err := m.through.Mirror(ctx, image.ref, image.list(), nil)
 	log := m.log.WithValues("image", image.ref.String(), "duration", time.Since(start).String())
@@ -111,8 +127,21 @@ func (m *mirrors) try(ctx context.Context, image wanted, retryIn time.Duration) 
 	default:
 		m.ended(image, "ok", ready)
 		log.Info("mirrored", "digest", got.Digest.String(), "size", got.Size, "loaded", got.Loaded)
-		return true
+		return pinErr == nil
 	}
+}
+
+// pin has an image's tag be at the revision that its object pins it to. Where that fails, the tag is mirrored as it is.
+func (m *mirrors) pin(ctx context.Context, image wanted, retryIn time.Duration) error {
+	if image.pinned == "" {
+		return nil
+	}
+	err := m.through.Pin(ctx, image.ref, cache.Pin{Digest: image.pinned, By: store.ByObject, Platforms: image.list()}, nil)
+	if err != nil && ctx.Err() == nil {
+		m.log.Error(errors.New(control.Summary(err)), "pinning failed; the tag stays as it is", "image", image.ref.String(), "digest", image.pinned,
+			"retryIn", retryIn.String())
+	}
+	return err
 }
 
 func (m *mirrors) ended(image wanted, outcome string, state state) {
@@ -126,7 +155,7 @@ func wantedOf(set *policy.Set) []wanted {
 	list := make([]wanted, 0, len(images))
 	for _, image := range images {
 		platforms := slices.Sorted(slices.Values(image.Platforms))
-		list = append(list, wanted{ref: image.Reference, platforms: strings.Join(platforms, ",")})
+		list = append(list, wanted{ref: image.Reference, platforms: strings.Join(platforms, ","), pinned: image.Pinned})
 	}
 	return list
 }

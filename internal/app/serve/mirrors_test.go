@@ -41,6 +41,12 @@ func (a *attempts) Mirror(_ context.Context, ref imageref.Reference, platforms [
 	return cache.Mirrored{}, nil
 }
 
+func (a *attempts) Pin(context.Context, imageref.Reference, cache.Pin, func(cache.Progress)) error {
+	return errors.New("nothing can be pinned")
+}
+
+func (a *attempts) ReleasePins(context.Context, func(imageref.Reference) bool) {}
+
 func image(t *testing.T, name, platforms string) wanted {
 	t.Helper()
 	ref, err := imageref.Parse(name)
