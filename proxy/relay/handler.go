@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Replicas *Replicas
 	Origin   *upstream.Client // asked where no replica answers; nil: nobody is (mirror mode)
+	Names    *Names           // what of names the registry knows better than an origin; nil: nothing
 	Token    *token.File      // shown to the registry; nil: nothing is
 	Node     string           // what this node is called; empty: the registry is not told
 	Metrics  *metrics.Relay

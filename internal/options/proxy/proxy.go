@@ -21,6 +21,7 @@ const (
 	flagRegistry = "registry"
 	flagConfig   = "config"
 	flagDrain    = "drain"
+	flagState    = "state"
 )
 
 // Options are validated: a process can start with them.
@@ -32,6 +33,7 @@ type Options struct {
 	Node          string      // empty: the registry is not told
 	MirrorMode    bool        // never go to an origin
 	Registries    []upstream.Registry
+	State         string        // folder for what must outlive the process; empty: nothing does
 	Drain         time.Duration // how long running pulls may go on after the end was asked for
 	LogLevel      string        // debug, info, warn or error
 	LogFormat     string        // text or json
@@ -58,6 +60,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
 	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
 	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
+	flags.StringVar(&f.o.State, flagState, "",
+		"folder for what the registry told of pinned and immutable tags and other origins, for a start while no registry answers; empty: none")
 	flags.DurationVar(&f.o.Drain, flagDrain, 10*time.Minute, "how long running pulls may go on after the end was asked for")
 }
 
@@ -65,7 +69,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 func (f *Flags) Options() (Options, error) {
 	o := f.o
 	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
-	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
+	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain), checkState(o.State)}
 	var tokenErr, registriesErr error
 	o.Token, tokenErr = f.token.Open()
 	o.Registries, registriesErr = f.registries()
@@ -116,6 +120,17 @@ func checkRegistry(targets []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkState wants a folder that is there: one that is missing would be noticed in the next outage only.
+func checkState(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("--%s: %q: write a folder that exists", flagState, dir)
+	}
+	return nil
 }
 
 func checkDrain(drain time.Duration) error {
