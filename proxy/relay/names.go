@@ -95,6 +95,9 @@ func (n *Names) keep(text []byte) error {
 	if n.file == "" {
 		return nil
 	}
+	if err := os.MkdirAll(filepath.Dir(n.file), 0o700); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(n.file), stateFile+".*")
 	if err != nil {
 		return err

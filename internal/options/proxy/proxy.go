@@ -69,7 +69,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 func (f *Flags) Options() (Options, error) {
 	o := f.o
 	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
-	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain), checkState(o.State)}
+	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
 	var tokenErr, registriesErr error
 	o.Token, tokenErr = f.token.Open()
 	o.Registries, registriesErr = f.registries()
@@ -120,17 +120,6 @@ func checkRegistry(targets []string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkState wants a folder that is there: one that is missing would be noticed in the next outage only.
-func checkState(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("--%s: %q: write a folder that exists", flagState, dir)
-	}
-	return nil
 }
 
 func checkDrain(drain time.Duration) error {
