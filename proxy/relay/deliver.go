@@ -47,7 +47,7 @@ func (h *Handler) deliver(w http.ResponseWriter, q *request, a *answer) {
 	// The client sees the headers at once, and net/http does not look at the body's beginning to find out its type.
 	_ = http.NewResponseController(w).Flush() // a connection that is broken shows in what follows
 	d := &delivery{h: h, q: q, w: w, part: whole, header: a.Header}
-	d.run(q.client.Context(), source{a.Body, a.from})
+	d.run(q.client.Context(), source{body: a.Body, from: a.from})
 }
 
 // status keeps away from containerd what makes it retry here instead of going on to the origin.
@@ -89,8 +89,9 @@ func partOf(resp *http.Response) (p part, ok bool) {
 
 // source is an open body, and the replica that sends it; nil for an origin.
 type source struct {
-	body io.ReadCloser
-	from *replica
+	body  io.ReadCloser
+	from  *replica
+	doubt func() // of an origin's: it broke off
 }
 
 // delivery is a body on its way to a client.
@@ -151,9 +152,13 @@ func (d *delivery) move(ctx context.Context, from source) (n int64, err error) {
 		n, err = copyPart(ctx, d.w, from.body, d.part.end-d.part.first)
 	}
 	_ = from.body.Close()
-	if err != nil && from.from != nil && ctx.Err() == nil && !clientGone(err) {
+	switch {
+	case err == nil, ctx.Err() != nil, clientGone(err):
+	case from.from != nil:
 		d.h.o.Metrics.Attempts.WithLabelValues("broken").Inc()
 		d.h.avoid(from.from, "its answer broke off")
+	case from.doubt != nil:
+		from.doubt()
 	}
 	return n, err
 }
@@ -167,7 +172,7 @@ func (d *delivery) resume(ctx context.Context) source {
 	}
 	if a := d.h.ask(ctx, d.q, header); a != nil {
 		if d.continues(a) {
-			return source{a.Body, a.from}
+			return source{body: a.Body, from: a.from}
 		}
 		a.close()
 		a.from.failed(time.Now()) // the next pass begins elsewhere

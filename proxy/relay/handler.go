@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Replicas *Replicas
 	Origin   *upstream.Client // asked where no replica answers; nil: nobody is (mirror mode)
+	Names    *Names           // what of names the registry knows better than an origin; nil: nothing
 	Token    *token.File      // shown to the registry; nil: nothing is
 	Trust    *hop.Trust       // by which the registry is known; nil: it is asked in plain HTTP
 	Node     string           // what this node is called; empty: the registry is not told

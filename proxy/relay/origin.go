@@ -55,6 +55,10 @@ func (h *Handler) fallBack(w http.ResponseWriter, q *request) {
 	case !q.named:
 		refuse(w, r, http.StatusBadRequest, codeNameInvalid, "the path names no repository")
 	default:
+		if err := h.hold(q); err != nil {
+			refuse(w, r, statusNotNow, codeUnavailable, err.Error())
+			return
+		}
 		h.o.Metrics.Fallbacks.WithLabelValues(q.Endpoint.String()).Inc()
 		h.fromOrigin(w, q)
 	}
@@ -162,7 +166,7 @@ func (h *Handler) blobFromOrigin(w http.ResponseWriter, q *request) error {
 		w.WriteHeader(http.StatusOK)
 	}
 	_ = http.NewResponseController(w).Flush() // a connection that is broken shows in what follows
-	d.run(ctx, source{body: b.Body})
+	d.run(ctx, source{body: b.Body, doubt: b.Doubt})
 	return nil
 }
 
@@ -221,7 +225,7 @@ func (h *Handler) resumeAtOrigin(ctx context.Context, q *request, p part) source
 		_ = b.Body.Close()
 		return source{}
 	}
-	return source{body: b.Body}
+	return source{body: b.Body, doubt: b.Doubt}
 }
 
 // openRange reads a Range of the forms "bytes=5-" and "bytes=5-9"; any other asks for the whole, as RFC 9110 lets a server do.

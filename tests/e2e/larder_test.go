@@ -41,6 +41,8 @@ func TestLarder(t *testing.T) {
 		{"Its origin is gone and so is the node's copy", l.outage},
 		{"A moved tag follows after the interval and not before", l.moved},
 		{"Always and ignored pods are left alone", l.leftAlone},
+		{"Always is the newest or what is stored", l.always},
+		{"Images come from another repository", l.elsewhere},
 		{"A private image outlives its secret", l.revoked},
 		{"By digest and as a volume and in an ephemeral container", l.kinds},
 		{"The registry is killed in the middle of a pull", l.killed},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-dev/larder/tests/process"
 	"go.uber.org/goleak"
 )
 
@@ -31,7 +32,8 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
+		if err := goleak.Find(goleak.IgnoreAnyFunction("github.com/larder-dev/larder/tests/process.(*log).follow"), // which ends with this process
+			goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -52,11 +54,11 @@ func build(m *testing.M) (int, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("building larder-proxy: %w\n%s", err, out)
 	}
-	return m.Run(), nil
+	return process.Main(m), nil
 }
 
-// process is a running larder-proxy.
-type process struct {
+// node is a running larder-proxy.
+type node struct {
 	address string // host:port of the relay
 	health  string // host:port of metrics and probes
 	cmd     *exec.Cmd
@@ -66,9 +68,9 @@ type process struct {
 var announced = regexp.MustCompile(`^Larder listens on (\S+) \(metrics and health on (\S+)\)\.$`)
 
 // start runs larder-proxy until the test ends, and waits until it listens.
-func start(t *testing.T, listen, metrics string, args ...string) *process {
+func start(t *testing.T, listen, metrics string, args ...string) *node {
 	t.Helper()
-	p := &process{ended: make(chan error, 1)}
+	p := &node{ended: make(chan error, 1)}
 	p.cmd = exec.CommandContext(context.Background(), binary, append(args, "--listen", listen, "--metrics-listen", metrics)...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -107,7 +109,7 @@ func start(t *testing.T, listen, metrics string, args ...string) *process {
 }
 
 // stop asks for the end.
-func (p *process) stop(t *testing.T) {
+func (p *node) stop(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -115,7 +117,7 @@ func (p *process) stop(t *testing.T) {
 }
 
 // awaitEnd waits for the end, which must be a good one.
-func (p *process) awaitEnd(t *testing.T) {
+func (p *node) awaitEnd(t *testing.T) {
 	t.Helper()
 	select {
 	case err := <-p.ended:

@@ -67,10 +67,12 @@ func newProcess(o options.Options, log logr.Logger) (*process, error) {
 	p.metrics.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	counts := metrics.NewRelay(registry)
 	p.replicas = relay.NewReplicas(o.Registry, net.DefaultResolver.LookupHost, counts.Replicas, log.WithName("replicas"))
+	var known *relay.Names
 	if !o.MirrorMode {
 		var err error
+		known = relay.OpenNames(o.State, log.WithName("names"))
 		p.origin, err = upstream.New(upstream.Options{
-			Registries: o.Registries, UserAgent: "larder-proxy/" + version.Version(), Self: p.self, Metrics: p.metrics,
+			Registries: o.Registries, Sources: known.Sources, UserAgent: "larder-proxy/" + version.Version(), Self: p.self, Metrics: p.metrics,
 			Log: log.WithName("origin"),
 		})
 		if err != nil {
@@ -78,7 +80,8 @@ func newProcess(o options.Options, log logr.Logger) (*process, error) {
 		}
 	}
 	p.relay = relay.New(relay.Options{
-		Replicas: p.replicas, Origin: p.origin, Token: o.Token, Trust: o.Trust, Node: o.Node, Metrics: counts, Log: log.WithName("relay"),
+		Replicas: p.replicas, Origin: p.origin, Names: known, Token: o.Token, Trust: o.Trust, Node: o.Node,
+		Metrics: counts, Log: log.WithName("relay"),
 	})
 	return p, nil
 }
@@ -136,7 +139,7 @@ func (p *process) serve(ctx context.Context) error {
 		face := httpx.Observe(p.metrics, logging.NewTyped(p.log.WithName("access")), p.relay)
 		return httpx.Serve(serving, p.main, face, httpx.Options{Log: p.log.WithName("server"), Drain: p.o.Drain, Fresh: freshGrace})
 	})
-	for _, run := range []func(context.Context){p.replicas.Run, p.relay.Run} {
+	for _, run := range []func(context.Context){p.replicas.Run, p.relay.Run, p.relay.Learn} {
 		group.Go(func() error {
 			run(probes) // as long as a pull runs
 			return nil

@@ -22,6 +22,7 @@ const (
 	flagRegistry = "registry"
 	flagConfig   = "config"
 	flagDrain    = "drain"
+	flagState    = "state"
 )
 
 // Options are validated: a process can start with them.
@@ -34,6 +35,7 @@ type Options struct {
 	Node          string      // empty: the registry is not told
 	MirrorMode    bool        // never go to an origin
 	Registries    []upstream.Registry
+	State         string        // folder for what must outlive the process; empty: nothing does
 	Drain         time.Duration // how long running pulls may go on after the end was asked for
 	LogLevel      string        // debug, info, warn or error
 	LogFormat     string        // text or json
@@ -62,6 +64,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
 	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
 	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
+	flags.StringVar(&f.o.State, flagState, "",
+		"folder for what the registry told of pinned and immutable tags and other origins, for a start while no registry answers; empty: none")
 	flags.DurationVar(&f.o.Drain, flagDrain, 10*time.Minute, "how long running pulls may go on after the end was asked for")
 }
 
