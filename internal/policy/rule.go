@@ -15,6 +15,7 @@ type rule struct {
 	filters   []*regexp.Regexp
 	platforms []string
 	secrets   []string // names of pull secrets
+	access    Access
 }
 
 // matches says whether a filter matches the tag, or there is none (T4).
@@ -61,6 +62,9 @@ func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error)
 		return rule{}, invalid
 	}
 	if invalid := r.setMaxStale(spec); invalid != nil {
+		return rule{}, invalid
+	}
+	if invalid := r.setAccess(spec); invalid != nil {
 		return rule{}, invalid
 	}
 	return r, nil
