@@ -44,14 +44,16 @@ func (p *process) manage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	events := m.GetEventRecorder(name)
 	mirrors := mirror.New(mirror.Options{
-		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: m.GetEventRecorder(name), Mirrors: p.options.Mirrors,
+		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: events, Mirrors: p.options.Mirrors,
 	})
 	err = errors.Join(
 		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
 		usage.IndexImages(ctx, m.GetFieldIndexer()),
 		usage.IndexRepositories(ctx, m.GetFieldIndexer()),
 		m.Add(manager.RunnableFunc(func(ctx context.Context) error { return p.synced(ctx, m) })),
+		p.watchPods(ctx, m),
 		p.follower.Register(m),
 		mirrors.Register(m),
 	)
@@ -59,6 +61,7 @@ func (p *process) manage(ctx context.Context) error {
 		return err
 	}
 	p.mirror.Store(mirrors)
+	p.events.Store(&events)
 	return m.Start(ctx)
 }
 

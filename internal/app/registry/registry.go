@@ -26,8 +26,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 )
 
 const (
@@ -45,7 +45,9 @@ type process struct {
 	policies *policy.Current
 	follower *policies.Reconciler
 	pods     *kube.Reader
-	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
+	keychain *access.Keychain
+	events   atomic.Pointer[recorder.EventRecorder] // nil until a manager runs
+	mirror   atomic.Pointer[mirror.Reconciler]      // nil until a manager runs
 	server   *server.Server
 }
 
@@ -76,11 +78,16 @@ func newProcess(ctx context.Context, o registry.Options, log logr.Logger) (*proc
 	if err != nil {
 		return nil, err
 	}
-	p.server = server.New(p.serverOptions(secrets))
+	p.keychain = access.New(access.Options{
+		Pods: p.pods, Secrets: secrets, Namespace: o.Cluster.Namespace, Namespaces: o.PullSecretNamespaces,
+		Own: func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
+		Log: log.WithName("access"),
+	})
+	p.server = server.New(p.serverOptions())
 	return p, nil
 }
 
-func (p *process) serverOptions(secrets client.Reader) server.Options {
+func (p *process) serverOptions() server.Options {
 	own := prometheus.NewRegistry() // Go's runtime and the process itself are counted in controller-runtime's
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
@@ -88,13 +95,8 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Holds: p.holds(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Keep: p.keep, KeepDigest: p.keepDigest,
-			Self: func() []string { return []string{kube.Address(p.config)} },
-			Credentials: access.New(access.Options{
-				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
-				Own: func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
-				Log: p.log.WithName("access"),
-			}),
-			Metrics: counted, Log: p.log,
+			Self:        func() []string { return []string{kube.Address(p.config)} },
+			Credentials: p.keychain, Grants: p.grants(), Metrics: counted, Log: p.log,
 		},
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,
 		Gatherer: prometheus.Gatherers{ctrlmetrics.Registry, own},

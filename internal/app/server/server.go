@@ -15,6 +15,7 @@ import (
 	"github.com/larder-dev/larder/internal/app/owner"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
+	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/store"
@@ -69,6 +70,9 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	}
 	return err
 }
+
+// Grants are who may pull what; nil where everybody may pull all.
+func (s *Server) Grants() *grant.Keeper { return s.owner.Keeper }
 
 // Cache is the open cache.
 func (s *Server) Cache() *cache.Cache { return s.owner.Cache }
@@ -132,7 +136,10 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 		return httpx.Serve(ctx, s.main, s.handler(), httpx.Options{Log: s.o.Log.WithName("server"), Drain: drain})
 	})
 	if s.control != nil {
-		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Cache, s.o.Log.WithName("control")) })
+		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Work(), s.o.Log.WithName("control")) })
+	}
+	if keeper := s.owner.Keeper; keeper != nil {
+		background = append(background, keeper.Run)
 	}
 	for _, run := range append(s.routine(), background...) {
 		group.Go(func() error {
@@ -145,9 +152,11 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 
 // handler is the face to container runtimes.
 func (s *Server) handler() http.Handler {
-	face := proxy.New(s.owner.Cache, proxy.Options{
-		Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy"),
-	})
+	o := proxy.Options{Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy")}
+	if keeper := s.owner.Keeper; keeper != nil {
+		o.Admit = keeper.Admit
+	}
+	face := proxy.New(s.owner.Cache, o)
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), face)
 }
 
