@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -52,26 +53,35 @@ type Book struct {
 	key   []byte // nil: not read yet
 
 	mu       sync.Mutex
-	watchers []func(imageref.Repository)
+	watchers map[int]func(imageref.Repository)
+	watched  int // how many there were
 }
 
 // NewBook returns the grants that are kept in s.
 func NewBook(s Store, log logr.Logger) *Book {
-	b := &Book{store: s, ttl: s.RecordTTL(), now: time.Now, log: log, seed: maphash.MakeSeed()}
+	b := &Book{store: s, ttl: s.RecordTTL(), now: time.Now, log: log, seed: maphash.MakeSeed(),
+		watchers: map[int]func(imageref.Repository){}}
 	b.records, _ = lru.New[imageref.Repository, *Record](maxBook) // errs for a size below one only
 	return b
 }
 
-// Watch has fn called after a record may have changed. It must not block.
-func (b *Book) Watch(fn func(imageref.Repository)) {
+// Watch has fn called after a record may have changed, until stop is called.
+func (b *Book) Watch(fn func(imageref.Repository)) (stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.watchers = append(b.watchers, fn)
+	b.watched++
+	id := b.watched
+	b.watchers[id] = fn
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.watchers, id)
+	}
 }
 
 func (b *Book) changed(repo imageref.Repository) {
 	b.mu.Lock()
-	watchers := slices.Clone(b.watchers)
+	watchers := slices.Collect(maps.Values(b.watchers))
 	b.mu.Unlock()
 	for _, fn := range watchers {
 		fn(repo)
@@ -146,6 +156,7 @@ func (b *Book) load(ctx context.Context, repo imageref.Repository) (*Record, err
 	if err != nil {
 		return nil, err
 	}
+	r.stored = true
 	var w written
 	if err := json.Unmarshal(content, &w); err != nil {
 		b.log.Error(err, "grants that cannot be read count as none", "repository", repo.String())
@@ -197,10 +208,12 @@ func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Re
 		return nil, err
 	}
 	next := fn(before)
-	b.records.Add(repo, next)
 	if next == before {
+		b.records.Add(repo, next)
 		return next, nil
 	}
+	next.stored = true
+	b.records.Add(repo, next)
 	content, err := json.Marshal(written{Key: keyID(next.key), Grants: next.Grants})
 	if err == nil {
 		err = b.store.PutDocument(ctx, repo, document, content)

@@ -45,8 +45,8 @@ func (h *hearing) decide(ctx context.Context) (bool, error) {
 
 // forAll says whether everybody may have it, by what was granted before.
 func (h *hearing) forAll() bool {
-	ids := []string{Anonymous, OwnPrefix + sourceFiles}
-	for _, source := range h.o.Cluster.OwnSources(h.request.Repo) {
+	ids := []string{Anonymous}
+	for source := range h.sources(h.request.Repo) {
 		ids = append(ids, OwnPrefix+source)
 	}
 	for _, id := range ids {

@@ -44,8 +44,9 @@ func (g *Grant) expires(ttl time.Duration) time.Time {
 type Record struct {
 	Grants []Grant `json:"grants"` // in the order of their IDs
 
-	key  []byte    // of fingerprints
-	read time.Time // from the store
+	key    []byte    // of fingerprints
+	read   time.Time // from the store
+	stored bool      // there is one, if with no grants any more
 }
 
 // find returns a grant that holds.

@@ -21,8 +21,8 @@ import (
 
 // The field managers, one a process.
 const (
-	Controller client.FieldOwner = "larder-controller" // usedBy and the condition InUse of a CachedImage; all of a Repository
-	Registry   client.FieldOwner = "larder-registry"   // the rest of a CachedImage
+	Controller client.FieldOwner = "larder-controller" // usedBy and the condition InUse of a CachedImage; a Repository but for access
+	Registry   client.FieldOwner = "larder-registry"   // the rest of a CachedImage; access of a Repository
 )
 
 // timestamps is how often a mere timestamp is written.
@@ -54,6 +54,7 @@ func ApplyImage(ctx context.Context, c client.Client, owner client.FieldOwner, c
 // ApplyImage's do.
 func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired v1alpha1.RepositoryStatus, now time.Time) (wait time.Duration, err error) {
 	written := *current.Status.DeepCopy()
+	written.Access = nil // the registry's
 	wanted, err := normalise(desired)
 	if err != nil {
 		return 0, fmt.Errorf("encoding the status of Repository %s: %w", current.Name, err)
@@ -69,6 +70,14 @@ func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Rep
 		return wait, nil
 	}
 	return 0, apply(ctx, c, Controller, "Repository", current, &wanted)
+}
+
+// ApplyAccess makes status.access of a Repository what desired says, unless it is that already; nil removes it.
+func ApplyAccess(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired *v1alpha1.AccessStatus) error {
+	if equality.Semantic.DeepEqual(current.Status.Access, desired) {
+		return nil
+	}
+	return apply(ctx, c, Registry, "Repository", current, &v1alpha1.RepositoryStatus{Access: desired})
 }
 
 // until says how long a timestamp that was written stands still although a later one is known.

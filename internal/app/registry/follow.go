@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	granted "github.com/larder-dev/larder/controllers/access"
 	"github.com/larder-dev/larder/controllers/mirror"
 	"github.com/larder-dev/larder/internal/app/kube"
 	"github.com/larder-dev/larder/internal/usage"
@@ -48,6 +49,11 @@ func (p *process) manage(ctx context.Context) error {
 	mirrors := mirror.New(mirror.Options{
 		Client: m.GetClient(), Cache: p.server.Cache(), Policies: p.policies, Events: events, Mirrors: p.options.Mirrors,
 	})
+	if keeper := p.server.Grants(); keeper != nil {
+		if err := granted.New(m.GetClient(), keeper).Register(m); err != nil {
+			return err
+		}
+	}
 	err = errors.Join(
 		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
 		usage.IndexImages(ctx, m.GetFieldIndexer()),
