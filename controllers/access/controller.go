@@ -25,7 +25,8 @@ import (
 const (
 	// workers is how many Repositories are looked after at a time: each may ask its origin.
 	workers = 4
-	// settled is how old a Repository is before its origin is asked: the first pull or mirror tells the same.
+	// settled is how old a Repository is before its origin is asked, where it was made after the process started: the first pull or mirror
+	// of its images tells the same.
 	settled = time.Minute
 	// again is when an origin is asked again that had no yes for anybody.
 	again = 10 * time.Minute
@@ -36,11 +37,12 @@ type Reconciler struct {
 	client client.Client
 	keeper *grant.Keeper
 	now    func() time.Time
+	start  time.Time
 }
 
 // New returns a reconciler of what a keeper knows. The client's cache is indexed by usage.IndexImages and usage.IndexRepositories.
 func New(c client.Client, keeper *grant.Keeper) *Reconciler {
-	return &Reconciler{client: c, keeper: keeper, now: time.Now}
+	return &Reconciler{client: c, keeper: keeper, now: time.Now, start: time.Now()}
 }
 
 // Register adds the reconciler to a manager. It needs no leader.
@@ -89,7 +91,8 @@ func (r *Reconciler) learn(ctx context.Context, object *v1alpha1.Repository, rep
 	if err != nil || summary.Public || summary.Grants > 0 {
 		return 0, err
 	}
-	if young := settled - r.now().Sub(object.CreationTimestamp.Time); young > 0 {
+	created := object.CreationTimestamp.Time
+	if young := settled - r.now().Sub(created); young > 0 && created.After(r.start) {
 		return young, nil
 	}
 	images, err := usage.CachedImagesOf(ctx, r.client, repo)

@@ -42,6 +42,7 @@ func TestLarder(t *testing.T) {
 		{"A moved tag follows after the interval and not before", l.moved},
 		{"Always and ignored pods are left alone", l.leftAlone},
 		{"A private image outlives its secret", l.revoked},
+		{"Two teams name one private image", l.teams},
 		{"By digest and as a volume and in an ephemeral container", l.kinds},
 		{"The registry is killed in the middle of a pull", l.killed},
 		{"The registry is down", l.withoutRegistry},
