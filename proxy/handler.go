@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/ocipath"
@@ -27,6 +28,9 @@ type Options struct {
 	Self func() []string
 	// Holds says whether a bearer token may pull at all; what has none that it accepts is answered 401. nil: nobody needs one.
 	Holds func(token string) bool
+	// Admit says whether a request may be answered (A1), whatever of a repository it asks for and whether or not that is stored; a
+	// *grant.Refusal says why not. nil: every one may.
+	Admit func(ctx context.Context, r grant.Request) error
 	// Redirect has clients get stored blobs from object storage by themselves, where that hands out addresses.
 	Redirect bool
 	// Log is told of errors that have no place in the distribution spec.
@@ -40,6 +44,7 @@ type Handler struct {
 	blobs blobs
 	self  func() []string
 	holds func(string) bool
+	admit func(context.Context, grant.Request) error
 	log   logr.Logger
 
 	redirect bool
@@ -52,7 +57,7 @@ func newHandler(n names, b blobs, o Options) *Handler {
 	if o.Self == nil {
 		o.Self = func() []string { return nil }
 	}
-	return &Handler{names: n, blobs: b, self: o.Self, holds: o.Holds, log: o.Log, redirect: o.Redirect}
+	return &Handler{names: n, blobs: b, self: o.Self, holds: o.Holds, admit: o.Admit, log: o.Log, redirect: o.Redirect}
 }
 
 // names is the part of the cache that knows manifests and what names them.
@@ -166,6 +171,11 @@ func refuseUnknown(u *url.URL) error {
 }
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *request) error {
+	if h.admit != nil {
+		if err := h.admit(r.Context(), asked(r, req)); err != nil {
+			return refused(req, err)
+		}
+	}
 	switch req.Endpoint {
 	case ocipath.Manifest:
 		return h.serveManifest(w, r, req)

@@ -1,5 +1,5 @@
 // Command larder is a pull-through caching registry: larder serve runs it by itself, larder registry and larder controller in a cluster,
-// larder pull fills it, larder sweep and larder rm empty it.
+// larder pull fills it, larder sweep and larder rm empty it, larder grants says who may pull what.
 package main
 
 import (
@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newExport(), newImport(), newCopy(),
+	root.AddCommand(newServe(), newPull(), newSweep(), newRemove(), newGrants(), newExport(), newImport(), newCopy(),
 		newHistory(), newPin(), newUnpin(), newRollback(),
 		newRegistry(), newController(), newCleanup(), newRewrite(), newVersion())
 	return root

@@ -15,7 +15,8 @@ func newRegistry() *cobra.Command {
 		Long: "In a cluster: serve images from the cache, and from their origins what it does not have. Repositories say how fresh " +
 			"tags are kept, CachedImages what is kept; both come from the API server, and this writes the CachedImages' status. " +
 			"While the API server does not answer, also at the start, it serves what it has by what it knew last.\n\n" +
-			"Every client that reaches it can pull every stored image: spec.access of a Repository does not restrict that yet.",
+			"With --token-file, a private image is served to a node only where a pod that is bound to it uses the image and has a pull secret to which " +
+			"the origin said yes once. Without, everybody who reaches it can pull every stored image.",
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()

@@ -36,11 +36,12 @@ type Options struct {
 	Log        logr.Logger
 }
 
-// Keychain finds credentials in a cluster. It implements upstream.Credentials.
+// Keychain finds credentials in a cluster. It implements upstream.Credentials and grant.Cluster.
 type Keychain struct {
 	o       Options
 	secrets *secrets
 	cloud   *cloud
+	changes *changes
 }
 
 // New returns a keychain.
@@ -51,7 +52,7 @@ func New(o Options) *Keychain {
 	if o.Users == nil {
 		o.Users = func(repo imageref.Repository) []imageref.Repository { return []imageref.Repository{repo} }
 	}
-	return &Keychain{o: o, secrets: newSecrets(o.Secrets, o.Log), cloud: newCloud(identities(), o.Log)}
+	return &Keychain{o: o, secrets: newSecrets(o.Secrets, o.Log), cloud: newCloud(identities(), o.Log), changes: newChanges()}
 }
 
 // Find returns the credentials to try for a repository, in the order of A3, those with the longest path prefix first within each

@@ -46,6 +46,16 @@ func newCloud(identities []identity, log logr.Logger) *cloud {
 	return c
 }
 
+// owns says whether a registry is a cloud's.
+func (c *cloud) owns(host string) bool {
+	for _, i := range c.identities {
+		if i.owns(host) {
+			return true
+		}
+	}
+	return false
+}
+
 // find returns the credential that the cloud gives for one of its registries; none for other hosts, where there is no identity, or where
 // it cannot be had in time.
 func (c *cloud) find(ctx context.Context, host string) []authn.AuthConfig {

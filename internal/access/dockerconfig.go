@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/larder-dev/larder/internal/imageref"
 )
@@ -27,6 +28,7 @@ type entry struct {
 	host   string // each label may be a glob
 	path   string // "" is all of the host
 	config authn.AuthConfig
+	from   types.NamespacedName // the secret
 }
 
 // parse reads a pull secret. The problem says why nothing of it is used, or why not all of it; it holds nothing of the content.
@@ -78,8 +80,18 @@ func parseEntry(key string, content []byte) (e entry, ok bool) {
 	return e, true
 }
 
-// matching returns the credentials for a repository: the longest path first, written hosts before globs, else in the given order.
+// matching returns the credentials for a repository, in the order of fitting.
 func matching(entries []entry, repo imageref.Repository) []authn.AuthConfig {
+	fit := fitting(entries, repo)
+	configs := make([]authn.AuthConfig, 0, len(fit))
+	for _, e := range fit {
+		configs = append(configs, e.config)
+	}
+	return configs
+}
+
+// fitting returns the entries for a repository: the longest path first, written hosts before globs, else in the given order.
+func fitting(entries []entry, repo imageref.Repository) []entry {
 	var fit []entry
 	for _, e := range entries {
 		if e.matches(repo) {
@@ -89,11 +101,7 @@ func matching(entries []entry, repo imageref.Repository) []authn.AuthConfig {
 	slices.SortStableFunc(fit, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(len(b.path), len(a.path)), cmp.Compare(a.globs(), b.globs()))
 	})
-	configs := make([]authn.AuthConfig, 0, len(fit))
-	for _, e := range fit {
-		configs = append(configs, e.config)
-	}
-	return configs
+	return fit
 }
 
 func (e entry) matches(repo imageref.Repository) bool {

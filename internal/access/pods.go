@@ -35,16 +35,20 @@ func (k *Keychain) users(ctx context.Context, repo imageref.Repository) ([]corev
 // namespace one in turn: nobody's many shall crowd out another's one.
 func (k *Keychain) named(pods []corev1.Pod) []types.NamespacedName {
 	pods = slices.Clone(pods)
-	slices.SortFunc(pods, func(a, b corev1.Pod) int {
-		if age := b.CreationTimestamp.Compare(a.CreationTimestamp.Time); age != 0 {
-			return age
-		}
-		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
-	})
+	slices.SortFunc(pods, newestFirst)
+	secrets := make([][]types.NamespacedName, len(pods))
+	for i := range pods {
+		secrets[i] = k.secretsOf(&pods[i])
+	}
+	return inTurn(secrets)
+}
+
+// inTurn lists the secrets of pods, each once, of each namespace one in turn.
+func inTurn(ofPods [][]types.NamespacedName) []types.NamespacedName {
 	var rounds [][]types.NamespacedName // the first of each namespace, the second of each, ...
 	seen, count := map[types.NamespacedName]bool{}, map[string]int{}
-	for i := range pods {
-		for _, name := range k.secretsOf(&pods[i]) {
+	for _, secrets := range ofPods {
+		for _, name := range secrets {
 			round := count[name.Namespace]
 			if seen[name] || round == maxSecrets {
 				continue

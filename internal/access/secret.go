@@ -62,8 +62,11 @@ func (s *secrets) read(ctx context.Context, names []types.NamespacedName) ([]ent
 	wg.Wait()
 	var entries []entry
 	var failed []error
-	for _, secret := range found {
-		entries = append(entries, secret.entries...)
+	for i, secret := range found {
+		for _, e := range secret.entries {
+			e.from = names[i]
+			entries = append(entries, e)
+		}
 		failed = append(failed, secret.err)
 	}
 	return entries, errors.Join(failed...)

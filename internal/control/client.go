@@ -155,7 +155,7 @@ func follow(body io.Reader, heard func(event)) (event, error) {
 		switch {
 		case e.Failure != nil:
 			return event{}, e.Failure.err()
-		case e.Result != nil, e.Removed != nil, e.Swept != nil, e.Tag != nil:
+		case e.Result != nil, e.Removed != nil, e.Swept != nil, e.Tag != nil, e.Granted != nil:
 			return e, nil
 		}
 	}

@@ -2,7 +2,8 @@
 // folder, which only the folder's owner may open. It carries requests, progress and the layouts that are imported, and decides nothing
 // about what is mirrored or how.
 //
-// A job (/mirror, /sweep, /remove, /tag, /pin, /unpin) is one POST of a request. The answer is a stream of JSON objects, one a line: any number with
+// A job (/mirror, /sweep, /remove, /tag, /pin, /unpin, /grants, /revoke) is one POST of a request. The answer is a stream of JSON objects, one a
+// line: any number with
 // progress, then one with the result or the failure. A line comes at least every ten seconds; a stream that ends
 // without a result means that the owner went away.
 package control
@@ -50,10 +51,11 @@ type Importer interface {
 	Import(ctx context.Context, layout io.Reader, told func(imageref.Reference, digest.Digest)) error
 }
 
-// Owner does all that can be asked of the owner of a data folder. *cache.Cache is one, and so is a Client.
+// Owner does all that can be asked of the owner of a data folder. A Client is one; in the owner itself, its cache and its grants are.
 type Owner interface {
 	Mirrorer
 	Importer
+	Granter
 	// Sweep deletes what nothing reaches; a grace below zero is the owner's own. See cache.Cache.Sweep.
 	Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error)
 	// Remove removes an image; store.ErrNotFound where there is none.
@@ -100,6 +102,7 @@ type event struct {
 	Result   *result            `json:"result,omitempty"`
 	Removed  *struct{}          `json:"removed,omitempty"`
 	Swept    *store.SweepReport `json:"swept,omitempty"`
+	Granted  *granted           `json:"granted,omitempty"`
 	Failure  *failure           `json:"failure,omitempty"`
 	Image    *imported          `json:"image,omitempty"` // of an import, which ends with a result of nothing
 	Tag      *cache.Tag         `json:"tag,omitempty"`

@@ -36,6 +36,7 @@ func (f mirrorFunc) Mirror(ctx context.Context, ref imageref.Reference, platform
 // sweeps is an owner that sweeps and removes as the test says, and mirrors nothing.
 type sweeps struct {
 	mirrorFunc
+	control.Granter
 	sweep  func(grace time.Duration, dryRun bool) (store.SweepReport, error)
 	remove func(ref imageref.Reference) error
 }

@@ -27,6 +27,8 @@ func Serve(ctx context.Context, listener net.Listener, owner Owner, log logr.Log
 	mux.HandleFunc("POST "+sweepPath, s.sweep)
 	mux.HandleFunc("POST "+removePath, s.remove)
 	s.handlePins(mux)
+	mux.HandleFunc("POST "+grantsPath, s.grants)
+	mux.HandleFunc("POST "+revokePath, s.revoke)
 	mux.Handle("POST "+importPath, &importer{owner, ctx})
 	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: silence, IdleTimeout: silence, MaxHeaderBytes: maxRequest}
 	failed := make(chan error, 1)

@@ -37,6 +37,9 @@ type Metrics struct {
 	StoreCrowded     prometheus.Gauge         // 1 while the store is larger than its limit and all that is left is in use
 	Evictions        prometheus.Counter       // images removed because the store was larger than its limit
 	BuildInfo        *prometheus.GaugeVec     // version: always 1
+
+	PullsDenied *prometheus.CounterVec // reason (see package grant): pulls that were refused to who asked
+	GrantChecks *prometheus.CounterVec // outcome (granted, denied, not_found, unavailable): credentials of which the origin was asked
 }
 
 // New registers the metrics with reg.
@@ -101,6 +104,9 @@ func New(reg prometheus.Registerer) *Metrics {
 		StoreCrowded:     gauge("store_over_limit", "1 while the store is larger than its limit and all that is left is in use, else 0."),
 		Evictions:        counter("evictions_total", "Images removed because the store was larger than its limit."),
 		BuildInfo:        gauges("build_info", "The version of this process.", "version"),
+
+		PullsDenied: counters("pulls_denied_total", "Pulls refused because nothing grants them, by reason.", "reason"),
+		GrantChecks: counters("grant_checks_total", "Questions to origins whether a credential may pull, by outcome.", "outcome"),
 	}
 }
 

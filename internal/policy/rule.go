@@ -16,6 +16,7 @@ type rule struct {
 	platforms []string
 	secrets   []string              // names of pull secrets
 	origins   []imageref.Repository // where the images come from; none: from the repository itself
+	access    Access
 
 	historyLimit int              // 0: the default
 	immutable    []*regexp.Regexp // which tags never move
@@ -74,6 +75,9 @@ func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error)
 		return rule{}, invalid
 	}
 	if invalid := r.setMaxStale(spec); invalid != nil {
+		return rule{}, invalid
+	}
+	if invalid := r.setAccess(spec); invalid != nil {
 		return rule{}, invalid
 	}
 	return r, nil

@@ -21,8 +21,8 @@ import (
 
 // The field managers: one a process, and of the controller one more for what is a toggle.
 const (
-	Controller client.FieldOwner = "larder-controller" // usedBy and the condition InUse of a CachedImage; all of a Repository
-	Registry   client.FieldOwner = "larder-registry"   // the rest of a CachedImage
+	Controller client.FieldOwner = "larder-controller" // usedBy and the condition InUse of a CachedImage; a Repository but for access
+	Registry   client.FieldOwner = "larder-registry"   // the rest of a CachedImage; access of a Repository
 	Trigger    client.FieldOwner = "larder-trigger"    // the condition WouldNotPull of a CachedImage; the templates of workloads
 )
 
@@ -65,6 +65,7 @@ func seenAs(history, other []v1alpha1.Revision) []v1alpha1.Revision {
 // ApplyImage's do.
 func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired v1alpha1.RepositoryStatus, now time.Time) (wait time.Duration, err error) {
 	written := *current.Status.DeepCopy()
+	written.Access = nil // the registry's
 	wanted, err := normalise(desired)
 	if err != nil {
 		return 0, fmt.Errorf("encoding the status of Repository %s: %w", current.Name, err)
@@ -80,6 +81,14 @@ func ApplyRepository(ctx context.Context, c client.Client, current *v1alpha1.Rep
 		return wait, nil
 	}
 	return 0, apply(ctx, c, Controller, "Repository", current, &wanted)
+}
+
+// ApplyAccess makes status.access of a Repository what desired says, unless it is that already; nil removes it.
+func ApplyAccess(ctx context.Context, c client.Client, current *v1alpha1.Repository, desired *v1alpha1.AccessStatus) error {
+	if equality.Semantic.DeepEqual(current.Status.Access, desired) {
+		return nil
+	}
+	return apply(ctx, c, Registry, "Repository", current, &v1alpha1.RepositoryStatus{Access: desired})
 }
 
 // until says how long a timestamp that was written stands still although a later one is known.

@@ -30,6 +30,7 @@ type attempt struct {
 	repo       imageref.Repository
 	credential *credential
 	patience   time.Duration // for the headers of each answer; 0: the transport's
+	proved     bool          // the endpoint gave a manifest or a blob: see Proof
 }
 
 // explain completes an error with where it happened and with which credential.

@@ -77,6 +77,7 @@ func (a *attempt) headBlob(ctx context.Context, dgst digest.Digest) (ocispec.Des
 	if err := a.expect(resp, http.StatusOK); err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	a.proved = true
 	return ocispec.Descriptor{MediaType: mediaType(resp), Digest: dgst, Size: resp.ContentLength}, nil
 }
 
@@ -101,6 +102,7 @@ func (a *attempt) openBlob(ctx context.Context, dgst digest.Digest, offset, leng
 		}
 		b.Offset, b.Size = part.first, part.size
 	}
+	a.proved = true
 	b.Body = &countingBody{ReadCloser: resp.Body, counter: a.client.metrics.OriginBytes.WithLabelValues(a.repo.Host)}
 	return b, nil
 }

@@ -92,6 +92,7 @@ func (a *attempt) headManifest(ctx context.Context, reference string) (ocispec.D
 	if desc.Digest == "" || desc.MediaType == "" {
 		return ocispec.Descriptor{}, errNoHead
 	}
+	a.proved = true
 	return desc, nil
 }
 
@@ -113,6 +114,7 @@ func (a *attempt) getManifest(ctx context.Context, reference string) (*Manifest,
 	if m.MediaType == "" {
 		m.MediaType = writtenMediaType(body)
 	}
+	a.proved = true
 	return m, nil
 }
 

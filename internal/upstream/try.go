@@ -76,6 +76,9 @@ func pass[T any](ctx context.Context, t *trial, set *candidates, op func(context
 			if err == nil {
 				a.note(ctx, nil)
 				t.works = shown
+				if a.proved && !door.mirror {
+					t.client.proven(t.repo, Proof{Credential: shown.config, Files: shown.mirrors && !shown.anonymous()})
+				}
 				return v, true
 			}
 			e := a.explain(err)

@@ -48,6 +48,10 @@ type Options struct {
 	Self      func() []string  // host:port pairs on which this process listens: refused as origins; may be nil
 	Metrics   *metrics.Metrics // nil: nothing is counted
 	Log       logr.Logger
+
+	// Proven, if set, is called after an origin itself gave a manifest or a blob to a credential. It is called often, from many
+	// goroutines, and must not block.
+	Proven func(repo imageref.Repository, p Proof)
 }
 
 // Credentials finds what Larder may say to an origin that it is (A3). It is safe for concurrent use.
@@ -62,6 +66,7 @@ type Credentials interface {
 // Client talks to origins. It is safe for concurrent use.
 type Client struct {
 	userAgent string
+	proven    func(imageref.Repository, Proof)
 	self      func() []string
 	from      func(imageref.Repository) []imageref.Repository // may be nil
 	metrics   *metrics.Metrics
@@ -81,11 +86,14 @@ type Client struct {
 // New checks the options (CA files, endpoints, credentials files are read here) and returns a client. The environment's
 // proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are read here too.
 func New(o Options) (*Client, error) {
-	c := &Client{userAgent: o.UserAgent, self: o.Self, from: o.Sources, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
+	c := &Client{userAgent: o.UserAgent, proven: o.Proven, self: o.Self, from: o.Sources, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
 		secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
 	_, _ = rand.Read(c.secret) // never fails
 	if c.metrics == nil {
 		c.metrics = metrics.New(prometheus.NewRegistry())
+	}
+	if c.proven == nil {
+		c.proven = func(imageref.Repository, Proof) {}
 	}
 	if c.self == nil {
 		c.self = func() []string { return nil }

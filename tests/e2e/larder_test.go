@@ -44,6 +44,7 @@ func TestLarder(t *testing.T) {
 		{"Always is the newest or what is stored", l.always},
 		{"Images come from another repository", l.elsewhere},
 		{"A private image outlives its secret", l.revoked},
+		{"Two teams name one private image", l.teams},
 		{"By digest and as a volume and in an ephemeral container", l.kinds},
 		{"The registry is killed in the middle of a pull", l.killed},
 		{"The registry is down", l.withoutRegistry},

@@ -31,6 +31,7 @@ func (l *larder) upgrade(t *testing.T) {
 	kubectl(t, "wait", cachedImage(t, image), "--for=condition=Ready", "--timeout=60s")
 	l.install(t)
 	forget(t, []string{"old"}, image)
+	kubectl(t, "wait", repositoryOf(t, host+"/team/old"), "--for=jsonpath={.status.access.public}=true", "--timeout=60s")
 	l.origin.Refuse()
 	defer l.origin.Heal()
 	if got := l.run(t, image); got != "old 1" {

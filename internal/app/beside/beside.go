@@ -80,7 +80,7 @@ func reachOnce(ctx context.Context, o Options, log logr.Logger) (control.Owner, 
 		if err != nil {
 			return nil, nil, errors.Join(err, own.Close())
 		}
-		return own.Cache, own.Close, nil
+		return own.Work(), own.Close, nil
 	case !errors.Is(err, store.ErrOwned):
 		return nil, nil, err
 	}

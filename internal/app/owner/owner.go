@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/serve"
@@ -39,11 +40,15 @@ type Options struct {
 
 	OnEvict   func(ref imageref.Reference, image cache.Image) // see cache.Options; nil: nobody is told
 	OnCrowded func(used int64, limit cache.Limit)             // the same
+	// Grants say who may pull what, but for Metrics and Log, which are those above; nil: everybody may pull all.
+	Grants *grant.Options
 }
 
 // Owner holds a data folder and the cache on it.
 type Owner struct {
 	Cache   *cache.Cache
+	Book    *grant.Book
+	Keeper  *grant.Keeper  // nil: everybody may pull all
 	release []func() error // in the order of opening
 }
 
@@ -70,13 +75,14 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 		return err
 	}
 	origin, err := upstream.New(upstream.Options{
-		Registries: o.Registries, Credentials: o.Credentials, Sources: o.sources, UserAgent: version.UserAgent(), Self: o.Self,
+		Registries: o.Registries, Credentials: o.Credentials, Sources: o.sources, Proven: w.proven, UserAgent: version.UserAgent(), Self: o.Self,
 		Metrics: o.Metrics, Log: o.Log.WithName("origin"),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing to reach the registries: %w", err)
 	}
 	w.release = append(w.release, func() error { origin.Close(); return nil })
+	w.openGrants(kept, origin, o)
 	w.Cache = cache.New(cache.Options{
 		Store: kept, Origin: origin, Policies: policies{o.Policies, o.Keep}, CheckTimeout: o.CheckTimeout, ExpiryDelay: o.ExpiryDelay,
 		SweepGrace: o.Sweep.Grace, Keeps: o.keeps, Owns: o.Owns, OnTag: o.OnTag, Metrics: o.Metrics, Log: o.Log.WithName("cache"),

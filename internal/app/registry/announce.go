@@ -12,6 +12,10 @@ import (
 func (p *process) announce(out io.Writer) error {
 	listen, metrics := p.server.Addresses()
 	o := p.options
+	if o.Token == nil {
+		p.log.Info("private images are served to everybody who reaches this process: without --token-file nobody can be told from another",
+			"listen", listen)
+	}
 	if o.LogFormat != "text" {
 		p.log.Info("listening", "version", version.Version(), "listen", listen, "metricsListen", metrics, "storage", p.server.Storage(),
 			"apiServer", o.Cluster.Config.Host, "namespace", o.Cluster.Namespace, "proxy", o.Cluster.Scope.Proxy,
@@ -45,7 +49,7 @@ func how(tls bool) string {
 
 func whom(token bool) string {
 	if token {
-		return "who shows the token, as larder-proxy does"
+		return "who shows the token, as larder-proxy does; private images go to the nodes whose pods may have them"
 	}
-	return "everybody who reaches it: there is no --token-file"
+	return "everybody who reaches it, with private images too: there is no --token-file"
 }

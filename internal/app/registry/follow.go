@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	granted "github.com/larder-dev/larder/controllers/access"
 	"github.com/larder-dev/larder/controllers/mirror"
 	"github.com/larder-dev/larder/internal/app/kube"
 	"github.com/larder-dev/larder/internal/usage"
@@ -53,11 +54,17 @@ func (p *process) manage(ctx context.Context) error {
 		o.Share = p.share
 	}
 	mirrors := mirror.New(o)
+	if keeper := p.server.Grants(); keeper != nil {
+		if err := granted.New(m.GetClient(), keeper).Register(m); err != nil {
+			return err
+		}
+	}
 	err = errors.Join(
 		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
 		usage.IndexImages(ctx, m.GetFieldIndexer()),
 		usage.IndexRepositories(ctx, m.GetFieldIndexer()),
 		m.Add(manager.RunnableFunc(func(ctx context.Context) error { return p.synced(ctx, m) })),
+		p.watchPods(ctx, m),
 		p.follower.Register(m),
 		mirrors.Register(m),
 	)
@@ -66,6 +73,7 @@ func (p *process) manage(ctx context.Context) error {
 	}
 	p.mirror.Store(mirrors)
 	p.pressure.Store(&pressure{p.options.Cluster.Pod, recorder})
+	p.events.Store(&recorder)
 	return m.Start(ctx)
 }
 

@@ -31,8 +31,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 )
 
 const (
@@ -50,9 +50,11 @@ type process struct {
 	policies *policy.Current
 	follower *policies.Reconciler
 	pods     *kube.Reader
-	mirror   atomic.Pointer[mirror.Reconciler] // nil until a manager runs
-	pressure atomic.Pointer[pressure]          // the same
-	share    *replicas.Share                   // nil: there are no peers; set before the server serves
+	keychain *access.Keychain
+	events   atomic.Pointer[recorder.EventRecorder] // nil until a manager runs
+	mirror   atomic.Pointer[mirror.Reconciler]      // the same
+	pressure atomic.Pointer[pressure]               // the same
+	share    *replicas.Share                        // nil: there are no peers; set before the server serves
 	server   *server.Server
 }
 
@@ -83,11 +85,17 @@ func newProcess(ctx context.Context, o registry.Options, log logr.Logger) (*proc
 	if err != nil {
 		return nil, err
 	}
-	p.server = server.New(p.serverOptions(secrets))
+	p.keychain = access.New(access.Options{
+		Pods: p.pods, Secrets: secrets, Namespace: o.Cluster.Namespace, Namespaces: o.PullSecretNamespaces,
+		Own:   func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
+		Users: func(repo imageref.Repository) []imageref.Repository { return p.policies.Load().AskedFor(repo) },
+		Log:   log.WithName("access"),
+	})
+	p.server = server.New(p.serverOptions())
 	return p, nil
 }
 
-func (p *process) serverOptions(secrets client.Reader) server.Options {
+func (p *process) serverOptions() server.Options {
 	own := prometheus.NewRegistry() // Go's runtime and the process itself are counted in controller-runtime's
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
@@ -96,14 +104,8 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Owns: p.owns, Keep: p.keep, KeepDigest: p.keepDigest,
 			OnEvict: p.evicting, OnCrowded: p.crowded,
-			Self: func() []string { return []string{kube.Address(p.config)} },
-			Credentials: access.New(access.Options{
-				Pods: p.pods, Secrets: secrets, Namespace: p.options.Cluster.Namespace, Namespaces: p.options.PullSecretNamespaces,
-				Own:   func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
-				Users: func(repo imageref.Repository) []imageref.Repository { return p.policies.Load().AskedFor(repo) },
-				Log:   p.log.WithName("access"),
-			}),
-			Metrics: counted, Log: p.log,
+			Self:        func() []string { return []string{kube.Address(p.config)} },
+			Credentials: p.keychain, Grants: p.grants(), Metrics: counted, Log: p.log,
 		},
 		Known:  p.follower.Known,
 		Listen: p.options.Listen, MetricsListen: p.options.MetricsListen,

@@ -17,6 +17,7 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/events"
+	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/logging"
 	"github.com/larder-dev/larder/internal/metrics"
@@ -82,6 +83,9 @@ func (s *Server) Open(ctx context.Context) (err error) {
 	return s.openTeller()
 }
 
+// Grants are who may pull what; nil where everybody may pull all.
+func (s *Server) Grants() *grant.Keeper { return s.owner.Keeper }
+
 // Cache is the open cache.
 func (s *Server) Cache() *cache.Cache { return s.owner.Cache }
 
@@ -144,7 +148,10 @@ func (s *Server) Serve(ctx context.Context, background ...func(context.Context))
 		return httpx.Serve(ctx, s.face(), s.handler(), httpx.Options{Log: s.o.Log.WithName("server"), Drain: drain})
 	})
 	if s.control != nil {
-		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Cache, s.o.Log.WithName("control")) })
+		group.Go(func() error { return control.Serve(ctx, s.control, s.owner.Work(), s.o.Log.WithName("control")) })
+	}
+	if keeper := s.owner.Keeper; keeper != nil {
+		background = append(background, keeper.Run)
 	}
 	for _, run := range append(append(s.routine(), s.teller.Run), background...) {
 		group.Go(func() error {
@@ -165,9 +172,11 @@ func (s *Server) face() net.Listener {
 
 // handler is the face to container runtimes.
 func (s *Server) handler() http.Handler {
-	face := proxy.New(s.owner.Cache, proxy.Options{
-		Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy"),
-	})
+	o := proxy.Options{Self: s.self, Holds: s.o.Holds, Redirect: s.o.Storage.Redirect, Log: s.o.Log.WithName("proxy")}
+	if keeper := s.owner.Keeper; keeper != nil {
+		o.Admit = keeper.Admit
+	}
+	face := proxy.New(s.owner.Cache, o)
 	named := &namesFace{policies: s.o.Policies, holds: s.o.Holds, known: s.o.Known, next: face}
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), named)
 }
