@@ -29,6 +29,7 @@ type world struct {
 	data string
 	repo imageref.Repository
 	rule Rule
+	from []imageref.Repository // origins of repo; none: itself
 
 	mu       sync.Mutex
 	now      time.Time
@@ -73,7 +74,11 @@ func (w *world) open() {
 	}
 	w.Keeper, err = New(NewBook(s, testr.New(w.t)), w, Options{
 		Cluster: w, LastKnown: w.data + "/access.json", Metrics: metrics.New(prometheus.NewRegistry()), Log: testr.New(w.t),
-		Rule: func(imageref.Repository) Rule { return w.rule },
+		Rule:    func(imageref.Repository) Rule { return w.rule },
+		Origins: func(imageref.Repository) []imageref.Repository { return w.from },
+		AskedFor: func(origin imageref.Repository) []imageref.Repository {
+			return []imageref.Repository{origin, w.repo}
+		},
 		Now: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -146,10 +151,13 @@ func (w *world) want(node string, reason Reason) {
 	}
 }
 
-func (w *world) Confirm(_ context.Context, _ imageref.Repository, c authn.AuthConfig, _ upstream.Probe) error {
+func (w *world) Confirm(_ context.Context, origin imageref.Repository, c authn.AuthConfig, _ upstream.Probe) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
+	if len(w.from) > 0 && !slices.Contains(w.from, origin) {
+		return fmt.Errorf("%s is not to be asked", origin)
+	}
 	if w.yes[c] {
 		return nil
 	}
