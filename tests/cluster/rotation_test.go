@@ -35,6 +35,7 @@ const manifest = "/v2/" + process.Host + "/team/app/manifests/v1"
 type node struct {
 	dir string
 	url string
+	log logr.Logger // where it is not set, nothing is logged
 }
 
 func (n *node) token() string { return filepath.Join(n.dir, "token") }
@@ -43,7 +44,7 @@ func (n *node) trust() string { return filepath.Join(n.dir, hop.TrustFile) }
 // serve starts a relay on the files of a folder; those that are missing are not used.
 func (n *node) serve(t *testing.T, registry string, useToken, useTrust bool) {
 	t.Helper()
-	o := relay.Options{Metrics: metrics.NewRelay(prometheus.NewRegistry()), Log: logr.Discard()}
+	o := relay.Options{Metrics: metrics.NewRelay(prometheus.NewRegistry()), Log: n.log, Node: "worker"}
 	var err error
 	if useToken {
 		if o.Token, err = token.Open(n.token()); err != nil {
@@ -57,7 +58,7 @@ func (n *node) serve(t *testing.T, registry string, useToken, useTrust bool) {
 	}
 	o.Replicas = relay.NewReplicas([]string{registry}, func(_ context.Context, host string) ([]string, error) {
 		return []string{host}, nil
-	}, prometheus.NewGauge(prometheus.GaugeOpts{}), logr.Discard())
+	}, prometheus.NewGauge(prometheus.GaugeOpts{}), n.log)
 	handler := relay.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
