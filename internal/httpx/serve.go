@@ -36,7 +36,7 @@ type Options struct {
 // closes connections without a request at once, and returns as soon as the requests that run are answered; after o.Drain it breaks them
 // off. It closes ln. A nil error says that no handler runs any more.
 //
-// Headers must arrive within 10 s, and of a request body some bytes every 30 s. On Linux a client that takes nothing of its answer
+// Headers must arrive within 10 s, and a request body within 30 s. On Linux a client that takes nothing of its answer
 // for 60 s is dropped; a transfer that moves, however slowly, is never ended. A request's context carries ctx's values, and ends
 // with its connection, not with ctx.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, o Options) error {

@@ -142,6 +142,27 @@ func TestServe_P3_EveryWaitForAClientHasAnEnd(t *testing.T) {
 	}
 }
 
+func TestServe_P3_ABodyThatComesByteByByteEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, 0, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			greet(w, r)
+		})
+		c := f.connect()
+		c.send("POST / HTTP/1.1\r\nHost: larder\r\nContent-Length: 100000\r\n\r\n")
+		began := time.Now()
+		for time.Since(began) < bodyTimeout-time.Second {
+			time.Sleep(time.Second)
+			c.send("x")
+		}
+		c.closedAfter(time.Second)
+		if err := f.stopsAfter(0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestServe_P3_NoTimeoutEndsAnAnswer(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]string{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -119,6 +121,10 @@ func (q *request) note(record *httpx.Record) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := read(r)
 	q.note(httpx.RecordOf(w))
+	if !isOwnHost(r.Host) {
+		refuse(w, r, http.StatusMisdirectedRequest, codeDenied, "this is a node's own address: ask it as localhost, or by its IP address")
+		return
+	}
 	if q.Endpoint == ocipath.Outside {
 		refuse(w, r, http.StatusNotFound, codeUnsupported, "no such page: the registry API lies under /v2/")
 		return
@@ -131,6 +137,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // nobody waits
 	}
 	h.fallBack(w, q)
+}
+
+// isOwnHost says whether a Host header is one that the node's runtime sends: an address, or localhost. By another name a browser on the node
+// would ask for a page of somebody else that has had the name resolve to this node.
+func isOwnHost(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix((&url.URL{Host: host}).Hostname(), "."))
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // passed are the headers of a client that the registry gets to see.

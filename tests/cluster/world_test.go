@@ -29,7 +29,12 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{Cluster: kube.New(t), users: map[string]*rest.Config{}}
+	return newWorldIn(t, kube.New(t))
+}
+
+func newWorldIn(t testing.TB, c *kube.Cluster) *world {
+	t.Helper()
+	w := &world{Cluster: c, users: map[string]*rest.Config{}}
 	create(t, w, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	grant(t, w.Cluster, "registry.yaml", registry)
 	grant(t, w.Cluster, "controller.yaml", controller)

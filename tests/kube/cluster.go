@@ -39,7 +39,13 @@ type Cluster struct {
 // New starts a cluster that ends with the test.
 func New(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := Start(t.Context())
+	return newWith(t)
+}
+
+// newWith is New with further flags of the API server, names and values in turn.
+func newWith(t testing.TB, flags ...string) *Cluster {
+	t.Helper()
+	c, err := start(t.Context(), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +58,9 @@ func New(t testing.TB) *Cluster {
 }
 
 // Start starts a cluster for a whole package of tests; Stop ends it.
-func Start(ctx context.Context) (*Cluster, error) {
+func Start(ctx context.Context) (*Cluster, error) { return start(ctx) }
+
+func start(ctx context.Context, flags ...string) (*Cluster, error) {
 	assets, err := Assets(ctx, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
 	if err != nil {
 		return nil, err
@@ -68,6 +76,9 @@ func Start(ctx context.Context) (*Cluster, error) {
 		// The tests share two cores with what they test.
 		ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
 	}}
+	for i := 0; i+1 < len(flags); i += 2 {
+		c.env.ControlPlane.GetAPIServer().Configure().Append(flags[i], flags[i+1])
+	}
 	if err := c.start(); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}

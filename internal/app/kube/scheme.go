@@ -22,6 +22,7 @@ import (
 var kinds = map[schema.GroupVersion]map[string]meta.RESTScope{
 	corev1.SchemeGroupVersion: {
 		"Namespace": meta.RESTScopeRoot, "Node": meta.RESTScopeRoot, "Pod": meta.RESTScopeNamespace, "Secret": meta.RESTScopeNamespace,
+		"ConfigMap": meta.RESTScopeNamespace,
 	},
 	admissionregistrationv1.SchemeGroupVersion: {"MutatingWebhookConfiguration": meta.RESTScopeRoot},
 	batchv1.SchemeGroupVersion:                 {"CronJob": meta.RESTScopeNamespace, "Job": meta.RESTScopeNamespace},

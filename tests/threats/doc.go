@@ -1,0 +1,2 @@
+// Package threats holds docs/threat-model.md to the tests that it names.
+package threats
