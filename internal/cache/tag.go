@@ -29,6 +29,7 @@ type tagState struct {
 	touching atomic.Bool             // the time of the last pull is being written
 	read     atomic.Int64            // when the record was read or written, in nanoseconds of the Unix epoch
 	unsaved  atomic.Bool             // the record could not be written
+	saving   atomic.Bool             // it is tried again
 }
 
 type policyState struct {
@@ -118,6 +119,9 @@ func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.Ta
 	before, after, err := c.writeTag(ctx, key, change)
 	if tells(before, after) {
 		c.onTag(key.repo, key.tag)
+	}
+	if errors.Is(err, store.ErrDoomed) {
+		c.saveLater(key)
 	}
 	return err
 }

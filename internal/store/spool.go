@@ -167,6 +167,9 @@ func (sp *Spool) Commit(ctx context.Context) error {
 	if err := sp.placing.place(ctx); err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
+	if err := sp.store.heed(ctx, blobPath(sp.digest)); err != nil {
+		return fmt.Errorf("committing %s: %w", sp.digest, err)
+	}
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	sp.leave()

@@ -25,15 +25,18 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// By default the roles are those that the tests of the processes run under.
+// By default, or with object storage, the roles are those that the tests of the processes run under.
 func TestRoles_AreTheFiles(t *testing.T) {
 	t.Parallel()
-	all := parse(t, render(t, "default"))
+	all, shared := parse(t, render(t, "default")), parse(t, render(t, "s3"))
 	var names []string
 	for _, file := range []string{"controller.yaml", "registry.yaml", "cleanup.yaml"} {
 		for _, want := range parse(t, read(t, "files", "rbac", file)) {
 			names = append(names, want.GetKind()+" "+want.GetName())
 			got := all.find(want.GetKind(), want.GetName())
+			if got == nil {
+				got = shared.find(want.GetKind(), want.GetName())
+			}
 			if got == nil {
 				t.Errorf("%s %s is not rendered", want.GetKind(), want.GetName())
 				continue

@@ -87,7 +87,7 @@ func (p *process) serverOptions(secrets client.Reader) server.Options {
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	return server.Options{
-		Holds: p.holds(),
+		Holds: p.holds(), Lead: p.lead(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Owns: p.owns, Keep: p.keep, KeepDigest: p.keepDigest,
 			Self: func() []string { return []string{kube.Address(p.config)} },

@@ -37,6 +37,9 @@ type Options struct {
 	MetricsListen string // host:port of metrics and probes
 	Gatherer      prometheus.Gatherer
 
+	// Lead calls work each time that this process becomes the one of several on a shared store that deletes, until ctx ends; the context that
+	// work gets ends when another may be. Nil: on a shared store nobody deletes.
+	Lead func(ctx context.Context, work func(context.Context))
 	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
 	Holds func(token string) bool
 }

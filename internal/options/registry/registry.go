@@ -35,6 +35,8 @@ type Options struct {
 	Peers []string   // host:port of all replicas on one object storage, as node proxies are told them; none: this one is alone
 	PodIP netip.Addr // under which Peers name this replica, with the port of Listen
 
+	LeaderElect bool // whether a Lease says which replica on an object storage deletes from it; else none does
+
 	Token *token.File // what larder-proxy has to show; nil: nothing
 }
 
@@ -49,6 +51,7 @@ type Flags struct {
 	token      daemon.Token
 	peers      []string
 	podIP      string
+	elect      bool
 }
 
 // Bind adds the flags to a set.
@@ -63,6 +66,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.peers, flagPeers, nil,
 		"host:port of the replicas that share an object storage, such as a headless Service's: each brings in its part; default: there are no others")
 	flags.StringVar(&f.podIP, flagPodIP, "", "address of this replica among --peers, which has the port of --listen; default: $POD_IP")
+	flags.BoolVar(&f.elect, "leader-elect", true,
+		"with object storage: sweep, evict and scrub while holding the Lease larder-registry in Larder's namespace; else nothing is")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 }
 
@@ -81,7 +86,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
-		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Peers: f.peers, PodIP: podIP, Token: shown,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Peers: f.peers, PodIP: podIP, LeaderElect: f.elect, Token: shown,
 	}, nil
 }
 

@@ -20,6 +20,9 @@ spec:
     - --proxy={{ include "larder.proxyPrefix" . }}
     - --mirror-mode={{ .Values.mirror.enabled }}
     - --mirrors={{ .Values.registry.mirrors }}
+    {{- if $driver }}
+    - --peers={{ include "larder.fullname" . }}-registry.{{ .Release.Namespace }}.svc:7439
+    {{- end }}
     {{- range .Values.pullSecrets.namespaces }}
     - --pull-secret-namespaces={{ . }}
     {{- end }}
@@ -28,6 +31,10 @@ spec:
     env:
     - name: POD_NAMESPACE
       valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+    {{- if $driver }}
+    - name: POD_IP
+      valueFrom: {fieldRef: {fieldPath: status.podIP}}
+    {{- end }}
     {{- range $name, $key := $storage.existingSecretKeys }}
     - name: {{ $name }}
       valueFrom: {secretKeyRef: {name: {{ $storage.existingSecret }}, key: {{ $key }}}}
