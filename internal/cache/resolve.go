@@ -146,10 +146,14 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err != nil {
 		return err
 	}
+	answered := c.now()
 	if desc.Digest == st.rec.Load().Digest {
 		c.metrics.Checks.WithLabelValues("unchanged").Inc()
 		c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
-			seen(r, c.now())
+			if overtaken(r, answered) {
+				return false
+			}
+			seen(r, answered)
 			return true
 		}))
 		if rec := st.rec.Load(); rec.Complete != "" && rec.Complete != rec.Digest {
@@ -165,7 +169,7 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
-	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, began), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
+	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, arrival{began, answered}), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
 	c.metrics.Checks.WithLabelValues("changed").Inc()
 	return nil
 }
@@ -178,16 +182,25 @@ func (c *Cache) noted(key tagKey, err error) {
 	}
 }
 
+// arrival is when an origin was asked, and when it answered.
+type arrival struct {
+	began    removal
+	answered time.Time
+}
+
 // moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror.
-func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, began removal) error {
+func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, came arrival) error {
 	left := c.survey(ctx, key)
 	known := false // whether anything of the old revision says what to mirror
-	err := c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+	err := c.bringTag(ctx, key, came.began, func(r *store.TagRecord) bool {
+		if overtaken(r, came.answered) {
+			return false
+		}
 		if r.Digest != to.Digest {
 			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
 			left.note(r)
 		}
-		switchTo(r, to, c.now(), "check")
+		switchTo(r, to, came.answered, "check")
 		known = r.Complete != "" || len(r.Platforms) > 0
 		return true
 	})
