@@ -95,6 +95,9 @@ func newStore(b backend, o Options) (*Store, error) {
 		spools.sync = func(*os.File) error { return nil }
 		spools.room.limit = o.MaxSpool
 	}
+	if objects, ok := b.writer.(*objects); ok {
+		objects.left = spools.left
+	}
 	return &Store{
 		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
 		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL),
