@@ -26,7 +26,7 @@ func Serve(ctx context.Context, listener net.Listener, owner Owner, log logr.Log
 	mux.HandleFunc("POST "+mirrorPath, s.mirror)
 	mux.HandleFunc("POST "+sweepPath, s.sweep)
 	mux.HandleFunc("POST "+removePath, s.remove)
-	mux.Handle("POST "+importPath, &importer{owner, ctx})
+	mux.Handle("POST "+importPath, &importer{owner, ctx, silence})
 	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: silence, IdleTimeout: silence, MaxHeaderBytes: maxRequest}
 	failed := make(chan error, 1)
 	go func() { failed <- httpServer.Serve(listener) }()
