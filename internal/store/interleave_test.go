@@ -105,14 +105,28 @@ func begin(ctx context.Context, do func(context.Context)) *task {
 	return t
 }
 
-// quiet waits until no task runs: each waits for its turn, for a lock, or has ended.
+// quiet waits until no task runs: each waits for its turn, for a lock, or has ended. That one waits for a lock says something only where no
+// other has ended meanwhile, and may have opened it.
 func quiet(tasks []*task) {
-	for spins := 0; slices.ContainsFunc(tasks, func(t *task) bool { return t.state.Load() == running }); spins++ {
+	for spins := 0; slices.ContainsFunc(tasks, (*task).runs); spins++ {
 		runtime.Gosched()
-		if spins%200 == 199 && !slices.ContainsFunc(tasks, func(t *task) bool { return t.state.Load() == running && !locked(t) }) {
+		if spins%200 != 199 {
+			continue
+		}
+		before := states(tasks)
+		if !slices.ContainsFunc(tasks, func(t *task) bool { return t.runs() && !locked(t) }) && slices.Equal(before, states(tasks)) {
 			return
 		}
 	}
+}
+
+func (t *task) runs() bool { return t.state.Load() == running }
+
+func states(tasks []*task) (all []int32) {
+	for _, t := range tasks {
+		all = append(all, t.state.Load())
+	}
+	return all
 }
 
 func locked(t *task) bool {
