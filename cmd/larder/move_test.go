@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,7 +16,9 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/larder-dev/larder/tests/origin"
 )
 
@@ -109,12 +113,26 @@ func wantSame(t *testing.T, image, dgst string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	readIndex(t, index)
+}
+
+// readIndex reads all images of an index, and of those in it.
+func readIndex(t *testing.T, index v1.ImageIndex) {
+	t.Helper()
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range manifest.Manifests {
-		readImage(t, func() (v1.Image, error) { return index.Image(m.Digest) })
+		if !m.MediaType.IsIndex() {
+			readImage(t, func() (v1.Image, error) { return index.Image(m.Digest) })
+			continue
+		}
+		below, err := index.ImageIndex(m.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readIndex(t, below)
 	}
 }
 
@@ -172,6 +190,38 @@ func TestImport_B4_AWrongByteTagsNothing(t *testing.T) {
 	}
 }
 
+// TestExport_OthersReadTheLayout has another library read it, and verify every byte.
+func TestExport_OthersReadTheLayout(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	index := o.Push(t, "team/app:v1", origin.RandomIndex(2, 64<<10, "linux/amd64", "linux/arm64"))
+	image := o.Push(t, "team/app:v2", origin.RandomImage(3, 64<<10))
+	folder := workFolder(t, o)
+	succeed(t, folder, "pull", "reg.test/team/app:v1", "reg.test/team/app:v2")
+	succeed(t, folder, "export", "--all", "-o", "layout")
+	read, err := layout.ImageIndexFromPath(filepath.Join(folder, "layout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Index(read, validate.Fast); err != nil { // the layers are not gzip's
+		t.Error(err)
+	}
+	readIndex(t, read)
+	manifest, err := read.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, m := range manifest.Manifests {
+		got[m.Annotations["org.opencontainers.image.ref.name"]] = m.Digest.String()
+	}
+	for tag, want := range map[string]origin.Image{"v1": index, "v2": image} {
+		if !slices.Contains(slices.Collect(maps.Values(got)), want.Digest.String()) {
+			t.Errorf("the layout has %v, want %s of %s", got, want.Digest, tag)
+		}
+	}
+}
+
 func TestExport_WritesNothingIntoTheStore(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -226,6 +276,7 @@ func TestMove_SaysWhatToDo(t *testing.T) {
 		"Nowhere to":             {[]string{"export", "--all"}, 2, "--output"},
 		"An image not stored":    {[]string{"export", "reg.test/team/none:v1", "-o", "x"}, 1, "larder pull reg.test/team/none:v1"},
 		"A target without a tag": {[]string{"copy", "reg.test/team/app:v1", "127.0.0.1:1/app"}, 2, "registry/repository:tag"},
+		"A part of an index":     {[]string{"copy", "reg.test/team/app:v1", realRegistry(t) + "/app:v1"}, 1, "run larder pull reg.test/team/app:v1 first"},
 		"A layout that is none":  {[]string{"import", "larder.yaml"}, 1, "larder.yaml"},
 		"A layout not there":     {[]string{"import", "none"}, 1, "none"},
 	} {

@@ -59,6 +59,7 @@ type Cache struct {
 	lists    *lru.Cache[subject, any] // of list[string] and list[ocispec.Descriptor]
 	names    *names
 	pulls    pulls
+	leader   leader
 
 	isCrowded atomic.Bool // the store is larger than its limit, and that was said
 

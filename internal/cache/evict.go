@@ -49,12 +49,12 @@ type evictable struct {
 // Evict makes room where the store has grown beyond its limit: of the images that no object names and nobody uses, and of the tags that an
 // object names but nobody uses (Options.Spare), those that were pulled longest ago go first; where that is not enough, revisions of the
 // others' histories that nobody uses. What they share with others stays. Where that is not enough either, it says so, and the store goes on
-// growing. The caller repeats it. A shared store is left as it is: the error is store.ErrShared.
+// growing. The caller repeats it. A shared store is the leader's (see Lead): elsewhere the error is store.ErrShared.
 func (c *Cache) Evict(ctx context.Context, limit Limit) error {
-	if c.store.Shared() {
-		return store.ErrShared
+	ctx, end, err := c.deleting(ctx)
+	if err != nil {
+		return err
 	}
-	ctx, end := c.bind(ctx)
 	defer end()
 	used, err := c.store.Usage(ctx)
 	if err != nil || limit.High <= 0 {

@@ -49,12 +49,12 @@ type fixture struct {
 	stop      func()
 }
 
-func newFixture(t *testing.T, opts ...origin.Option) *fixture {
+func newFixture(t testing.TB, opts ...origin.Option) *fixture {
 	t.Helper()
 	f := &fixture{origin: origin.New(t, opts...), policies: &policies{}, clock: newClock(), data: t.TempDir()}
 	f.options = Options{
 		Policies: f.policies, Now: f.clock.now, CheckTimeout: 20 * time.Second, // longer than any loaded machine needs
-		Log: testr.NewWithOptions(t, testr.Options{}),
+		Log: testr.NewWithInterface(t, testr.Options{}),
 	}
 	f.storage = store.Options{Data: f.data, Log: f.options.Log, Driver: os.Getenv(driverEnv)}
 	if f.storage.Driver == "s3" {
@@ -93,7 +93,7 @@ func onDisk(t *testing.T) {
 }
 
 // start opens the store and a cache over it.
-func (f *fixture) start(t *testing.T) {
+func (f *fixture) start(t testing.TB) {
 	t.Helper()
 	f.options.Metrics = metrics.New(prometheus.NewRegistry())
 	s, err := store.Open(t.Context(), f.storage)

@@ -37,7 +37,7 @@ func pulledDocument(dgst digest.Digest) string {
 
 // pulledAt returns when an image was last pulled by a digest that no tag and no object keeps; store.ErrNotFound where it was not.
 func (c *Cache) pulledAt(ctx context.Context, key pullKey) (time.Time, error) {
-	if at, ok := c.pulls.known.Get(key); ok {
+	if at, ok := c.pulls.known.Get(key); ok && !c.store.Shared() { // another replica may have noted a later one
 		return at, nil
 	}
 	content, err := c.store.Document(ctx, key.repo, pulledDocument(key.digest))

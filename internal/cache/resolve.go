@@ -147,13 +147,14 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err != nil {
 		return err
 	}
+	came := arrival{began, c.now()}
 	immutable := c.policyOf(key, st).Immutable
 	if unchanged(st.rec.Load(), desc.Digest, immutable) {
-		c.confirmed(ctx, key, st)
+		c.confirmed(ctx, key, st, came)
 		return nil
 	}
 	if immutable {
-		c.noted(key, c.holdTag(ctx, key, desc.Digest, began))
+		c.noted(key, c.holdTag(ctx, key, desc.Digest, came))
 		return nil
 	}
 	if m == nil {
@@ -164,7 +165,7 @@ func (c *Cache) checkTag(ctx context.Context, key tagKey, st *tagState) error {
 	if err := c.keep(ctx, key.repo, m.Descriptor, m.Body); err != nil {
 		return fmt.Errorf("storing manifest %s: %w", m.Digest, err)
 	}
-	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, began), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
+	c.noted(key, errors.Join(c.moveTag(ctx, key, m.Descriptor, came), c.assure(ctx, key.repo, m.Descriptor, m.Body)))
 	return nil
 }
 
@@ -175,10 +176,13 @@ func unchanged(rec *store.TagRecord, named digest.Digest, immutable bool) bool {
 }
 
 // confirmed notes that the origin named what it named before.
-func (c *Cache) confirmed(ctx context.Context, key tagKey, st *tagState) {
+func (c *Cache) confirmed(ctx context.Context, key tagKey, st *tagState, came arrival) {
 	c.metrics.Checks.WithLabelValues("unchanged").Inc()
 	c.noted(key, c.updateTag(ctx, key, func(r *store.TagRecord) bool {
-		seen(r, c.now())
+		if overtaken(r, came.answered) {
+			return false
+		}
+		seen(r, came.answered)
 		return true
 	}))
 	if rec := st.rec.Load(); rec.Complete != "" && rec.Complete != rec.Digest {
@@ -194,22 +198,31 @@ func (c *Cache) noted(key tagKey, err error) {
 	}
 }
 
+// arrival is when an origin was asked, and when it answered.
+type arrival struct {
+	began    removal
+	answered time.Time
+}
+
 // moveTag switches a tag to a new revision, remembers the one before while it is whole, and starts to mirror. A pinned tag stays where it is,
 // and remembers what it will be at.
-func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, began removal) error {
+func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, came arrival) error {
 	left := c.survey(ctx, key)
 	known, outcome := false, "changed" // whether anything of the old revision says what to mirror
-	err := c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+	err := c.bringTag(ctx, key, came.began, func(r *store.TagRecord) bool {
+		if overtaken(r, came.answered) {
+			return false
+		}
 		if r.Pin.By != "" {
 			outcome = "held"
-			hold(r, to.Digest, c.now())
+			hold(r, to.Digest, came.answered)
 			return true
 		}
 		if r.Digest != to.Digest {
 			c.log.Info("tag moved", "repository", key.repo.String(), "reference", key.tag, "from", r.Digest, "digest", to.Digest)
 			left.note(r, c.now())
 		}
-		switchTo(r, to, c.now(), store.Checked)
+		switchTo(r, to, came.answered, store.Checked)
 		left.trim(r)
 		known = r.Complete != "" || len(r.Platforms) > 0
 		return true
@@ -222,15 +235,18 @@ func (c *Cache) moveTag(ctx context.Context, key tagKey, to ocispec.Descriptor, 
 }
 
 // holdTag notes that the origin has another revision than an immutable tag, and tells of it once for each digest.
-func (c *Cache) holdTag(ctx context.Context, key tagKey, named digest.Digest, began removal) error {
+func (c *Cache) holdTag(ctx context.Context, key tagKey, named digest.Digest, came arrival) error {
 	c.metrics.Checks.WithLabelValues("held").Inc()
-	return c.bringTag(ctx, key, began, func(r *store.TagRecord) bool {
+	return c.bringTag(ctx, key, came.began, func(r *store.TagRecord) bool {
+		if overtaken(r, came.answered) {
+			return false
+		}
 		if is := r.Followed(); is != "" && is != named && r.OriginDigest() != named {
 			c.metrics.ImmutableMoves.Inc()
 			c.log.Info("an immutable tag was moved at its origin, and is served as it was", "repository", key.repo.String(), "reference", key.tag,
 				"digest", is, "upstreamDigest", named)
 		}
-		hold(r, named, c.now())
+		hold(r, named, came.answered)
 		return true
 	})
 }

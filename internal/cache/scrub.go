@@ -13,9 +13,13 @@ import (
 )
 
 // Scrub hashes the part of the store that is due, so that all of it is looked at within a period (B5), and returns when the next part is. What
-// is bad is removed, and brought in again from the origin of a repository that it belongs to; where that fails, by the next pull.
+// is bad is removed, and brought in again from the origin of a repository that it belongs to; where that fails, by the next pull. A shared store
+// is the leader's (see Lead): elsewhere the error is store.ErrShared.
 func (c *Cache) Scrub(ctx context.Context, period time.Duration) (next time.Time, err error) {
-	ctx, end := c.bind(ctx)
+	ctx, end, err := c.deleting(ctx)
+	if err != nil {
+		return next, err
+	}
 	defer end()
 	report, err := c.store.Scrub(ctx, period, c.now)
 	c.metrics.ScrubbedBytes.Add(float64(report.Bytes))

@@ -1,11 +1,13 @@
 package cache
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
+	"github.com/larder-dev/larder/tests/s3"
 )
 
 func TestShared_ATagThatIsKnownDoesNotWaitForTheStorage(t *testing.T) {
@@ -44,5 +46,93 @@ func TestShared_AWriteKeepsWhatAnotherReplicaWroteJustNow(t *testing.T) {
 	}
 	if rec, err := f.options.Store.Tag(t.Context(), key.repo, key.tag); err != nil || !rec.Untagged {
 		t.Errorf("got %+v, %v; want that the tag stays removed", rec, err)
+	}
+}
+
+// twoReplicas are two caches on one bucket, before one origin; the first reaches the bucket through a meter.
+func twoReplicas(t *testing.T) (first, second *fixture, meter *s3.Meter) {
+	t.Helper()
+	first, second = newFixture(t), newFixture(t)
+	meter = first.share(t)
+	second.origin, second.clock, second.options.Now = first.origin, first.clock, first.clock.now
+	second.storage, second.data = first.storage, first.data
+	second.storage.Data = t.TempDir()
+	second.storage.Parameters = maps.Clone(first.storage.Parameters)
+	second.storage.Parameters["regionendpoint"] = s3.Shared(t).Endpoint
+	for _, f := range []*fixture{first, second} {
+		f.policies.set(Policy{Check: true, Interval: time.Minute})
+	}
+	second.restart(t)
+	return first, second, meter
+}
+
+func (f *fixture) stored(t *testing.T, key tagKey) store.TagRecord {
+	t.Helper()
+	rec, err := f.options.Store.Tag(t.Context(), key.repo, key.tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+func TestShared_TheNewerCheckIsTheStoredOneInTheEnd(t *testing.T) {
+	t.Parallel()
+	f, other, _ := twoReplicas(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.pull(t, "app", "1")
+	key := tagKey{repository("app"), "1"}
+	older := f.stored(t, key)
+	moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.clock.advance(time.Minute)
+	f.expect(t, "app", "1", moved.Digest, Revalidated)
+	// The other one had read the record before, and writes it now.
+	if err := other.options.Store.PutTag(t.Context(), key.repo, key.tag, older); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.advance(10 * time.Second)
+	f.expect(t, "app", "1", moved.Digest, Hit)
+	eventually(t, "the newer record to be stored", func() bool { return f.stored(t, key).Digest == moved.Digest })
+	other.expect(t, "app", "1", moved.Digest, Hit)
+}
+
+func TestShared_AnAnswerThatComesLateMovesNoTagBack(t *testing.T) {
+	t.Parallel()
+	f, other, _ := twoReplicas(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.pull(t, "app", "1")
+	answered := f.clock.now()
+	moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.clock.advance(time.Minute)
+	other.expect(t, "app", "1", moved.Digest, Revalidated)
+	key := tagKey{repository("app"), "1"}
+	late := f.origin.Push(t, "app:old", origin.RandomImage(1, 1<<12))
+	if err := f.moveTag(t.Context(), key, late.Descriptor, arrival{f.removals.now(), answered}); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.stored(t, key).Digest; got != moved.Digest {
+		t.Errorf("the tag is at %s, want what the later answer said, %s", got, moved.Digest)
+	}
+}
+
+func TestShared_APartitionedReplicaServesWhatItKnowsAndTakesBackNothing(t *testing.T) {
+	t.Parallel()
+	f, other, meter := twoReplicas(t)
+	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.pull(t, "app", "1")
+	meter.Cut()
+	moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	f.clock.advance(10 * time.Second)
+	f.expect(t, "app", "1", img.Digest, Hit)
+	f.clock.advance(time.Minute)
+	other.expect(t, "app", "1", moved.Digest, Revalidated) // and the other goes on
+	if _, _, err := f.ResolveManifest(t.Context(), repository("app"), "1"); err != nil {
+		t.Errorf("partitioned: %v", err)
+	}
+	meter.Mend()
+	f.clock.advance(10 * time.Second)
+	f.expect(t, "app", "1", moved.Digest, Hit)
+	key := tagKey{repository("app"), "1"}
+	if got := other.stored(t, key).Digest; got != moved.Digest {
+		t.Errorf("the tag is at %s after the partition, want %s", got, moved.Digest)
 	}
 }

@@ -11,25 +11,34 @@ import (
 )
 
 // Sweep deletes what nothing reaches and was not reached a grace period ago either (M4); see store.Sweep. Pulls and mirrors go on. A
-// grace below zero is that of the options. A shared store is only looked at: without dryRun the error is store.ErrShared.
+// grace below zero is that of the options. A shared store the leader sweeps (see Lead): elsewhere, without dryRun, the error is store.ErrShared.
 func (c *Cache) Sweep(ctx context.Context, grace time.Duration, dryRun bool) (store.SweepReport, error) {
-	if c.store.Shared() && !dryRun {
-		return store.SweepReport{}, store.ErrShared // and not a sweep that failed
-	}
 	if grace < 0 {
 		grace = c.sweepGrace
 	}
-	ctx, end := c.bind(ctx)
+	ctx, end, err := c.mayDelete(ctx, dryRun)
+	if err != nil {
+		return store.SweepReport{}, err // and not a sweep that failed
+	}
 	defer end()
 	began := time.Now()
 	report, err := c.store.Sweep(ctx, store.SweepOptions{
-		Grace: grace, DryRun: dryRun, Now: c.now,
+		Grace: grace, DryRun: dryRun, Now: c.now, Sole: !dryRun,
 		Keeps:  func(repo imageref.Repository, dgst digest.Digest) bool { return c.keepsDigest(ctx, repo, dgst) },
 		Bury:   c.buryTag,
 		Forget: c.forgetSwept,
 	})
 	c.swept(report, dryRun, err, time.Since(began))
 	return report, err
+}
+
+// mayDelete is deleting, or bind for who only looks.
+func (c *Cache) mayDelete(ctx context.Context, dryRun bool) (bound context.Context, release func(), err error) {
+	if dryRun {
+		bound, release = c.bind(ctx)
+		return bound, release, nil
+	}
+	return c.deleting(ctx)
 }
 
 // swept tells the log and the metrics what a sweep has done.

@@ -27,7 +27,8 @@ type tagState struct {
 	problem  atomic.Pointer[problem] // nil: the last check was answered, or there was none
 	touching atomic.Bool             // the time of the last pull is being written
 	read     atomic.Int64            // when the record was read or written, in nanoseconds of the Unix epoch
-	unsaved  atomic.Bool             // the record could not be written
+	unsaved  atomic.Bool             // the record could not be written, or another replica wrote an older one over it
+	saving   atomic.Bool             // it is tried again
 }
 
 type policyState struct {
@@ -96,19 +97,30 @@ func (c *Cache) reread(ctx context.Context, key tagKey, st *tagState) (*tagState
 }
 
 // renew brings a record in memory up to what another replica wrote: the newer check wins. Where the storage cannot be reached, what is
-// known is served on.
+// known is served on. What is known better than it is stored is written again: two replicas may have written at once, or this one could not.
 func (c *Cache) renew(key tagKey, st *tagState, rec store.TagRecord, err error) (*tagState, error) {
-	have := st.rec.Load()
+	have, unsaved := st.rec.Load(), st.unsaved.Load()
+	missing := errors.Is(err, store.ErrNotFound)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && !st.unsaved.Load():
+	case missing && !unsaved:
 		c.tags.Remove(key)
 		return nil, err
-	case err != nil, rec.CheckedAt.Before(have.CheckedAt):
-		c.hold(st, have)
-	default:
+	case err == nil && (!rec.CheckedAt.Before(have.CheckedAt) || rec.Untagged && !unsaved):
 		c.hold(st, &rec)
+		st.unsaved.Store(false)
+	default:
+		c.hold(st, have)
+		if err == nil || missing {
+			st.unsaved.Store(true)
+			c.saveLater(key, 0)
+		}
 	}
 	return st, nil
+}
+
+// overtaken says whether a later answer than one that came at that time is in a record already: another replica's.
+func overtaken(r *store.TagRecord, answered time.Time) bool {
+	return !r.Untagged && r.CheckedAt.After(answered)
 }
 
 // updateTag changes a tag's record, durably, and tells of what changed. change gets the present record (the zero one where there is
@@ -117,6 +129,9 @@ func (c *Cache) updateTag(ctx context.Context, key tagKey, change func(*store.Ta
 	before, after, err := c.writeTag(ctx, key, change)
 	if tells(before, after) {
 		c.onTag(key.repo, key.tag)
+	}
+	if errors.Is(err, store.ErrDoomed) {
+		c.saveLater(key, saveEvery)
 	}
 	return err
 }

@@ -3,9 +3,12 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/opencontainers/go-digest"
@@ -40,6 +43,7 @@ func (c *Client) Import(ctx context.Context, layout io.Reader, told func(imagere
 type importer struct {
 	imports  Importer
 	stopping context.Context // the process's
+	silence  time.Duration   // after which a client that sends nothing is given up (P3)
 }
 
 func (i *importer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +57,7 @@ func (i *importer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(i.stopping, cancel)()
-	err := i.imports.Import(ctx, r.Body, func(ref imageref.Reference, dgst digest.Digest) {
+	err := i.imports.Import(ctx, &heard{r.Body, control, i.silence}, func(ref imageref.Reference, dgst digest.Digest) {
 		_ = encoder.Encode(event{Image: &imported{ref.String(), dgst}})
 	})
 	last := event{Result: &result{}}
@@ -64,4 +68,25 @@ func (i *importer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		last = event{Failure: newFailure(err)}
 	}
 	_ = encoder.Encode(last)
+}
+
+// heard is a client's layout. A client that was stopped in the middle would otherwise hold what it has sent for ever.
+type heard struct {
+	io.Reader
+	control *http.ResponseController
+	silence time.Duration
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	if err := h.control.SetReadDeadline(time.Now().Add(h.silence)); err != nil {
+		return 0, err
+	}
+	n, err := h.Reader.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, fmt.Errorf("nothing more of the layout came for %s: import it again", h.silence)
+	}
+	if reset := h.control.SetReadDeadline(time.Time{}); err == nil { // what is done with it takes as long as it takes
+		err = reset
+	}
+	return n, err
 }

@@ -29,7 +29,7 @@ func Serve(ctx context.Context, listener net.Listener, owner Owner, log logr.Log
 	s.handlePins(mux)
 	mux.HandleFunc("POST "+grantsPath, s.grants)
 	mux.HandleFunc("POST "+revokePath, s.revoke)
-	mux.Handle("POST "+importPath, &importer{owner, ctx})
+	mux.Handle("POST "+importPath, &importer{owner, ctx, silence})
 	httpServer := &http.Server{Handler: mux, ReadHeaderTimeout: silence, IdleTimeout: silence, MaxHeaderBytes: maxRequest}
 	failed := make(chan error, 1)
 	go func() { failed <- httpServer.Serve(listener) }()

@@ -22,12 +22,17 @@ type candidates struct {
 
 // readCandidates returns the candidates of the last mark; nil where there are none, or they cannot be read: then a new mark begins.
 func (s *Store) readCandidates(ctx context.Context) (*candidates, error) {
-	content, err := s.read(ctx, candidatesPath)
+	return s.readKeys(ctx, candidatesPath)
+}
+
+// readKeys reads what writeKeys wrote; nil where there is none.
+func (s *Store) readKeys(ctx context.Context, path string) (*candidates, error) {
+	content, err := s.read(ctx, path)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the last mark: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	line, rest, _ := bytes.Cut(content, []byte("\n"))
 	c := &candidates{}
@@ -42,6 +47,10 @@ func (s *Store) readCandidates(ctx context.Context) (*candidates, error) {
 }
 
 func (s *Store) writeCandidates(ctx context.Context, c *candidates) error {
+	return s.writeKeys(ctx, candidatesPath, c)
+}
+
+func (s *Store) writeKeys(ctx context.Context, path string, c *candidates) error {
 	c.keys.settle()
 	c.Version, c.Count = 1, len(c.keys.sorted)
 	content, err := json.Marshal(c)
@@ -52,7 +61,7 @@ func (s *Store) writeCandidates(ctx context.Context, c *candidates) error {
 	for _, k := range c.keys.sorted {
 		content = append(content, k[:]...)
 	}
-	if err := s.writer.put(ctx, candidatesPath, content); err != nil {
+	if err := s.writer.put(ctx, path, content); err != nil {
 		return fmt.Errorf("writing what was found unreachable: %w", err)
 	}
 	return nil

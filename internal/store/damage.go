@@ -22,6 +22,9 @@ type fileState struct {
 func (f fileState) equal(g fileState) bool { return f.size == g.size && f.changed.Equal(g.changed) }
 
 func (s *Store) state(ctx context.Context, dgst digest.Digest) (fileState, error) {
+	if s.isDoomed(ctx, func() string { return blobPath(dgst) }) {
+		return fileState{}, ErrNotFound
+	}
 	info, err := s.driver.Stat(ctx, blobPath(dgst))
 	if err != nil {
 		return fileState{}, fromDriver(err)

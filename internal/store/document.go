@@ -24,7 +24,9 @@ func (s *Store) PutDocument(ctx context.Context, repo imageref.Repository, name 
 	path, err := documentPath(repo, name)
 	if err == nil {
 		defer s.gate.pass(repo)()
-		err = s.writer.put(ctx, path, content)
+		if err = s.writer.put(ctx, path, content); err == nil {
+			err = s.heed(ctx, path)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("writing document %s of %s: %w", name, repo, err)

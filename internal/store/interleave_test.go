@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
@@ -104,14 +105,28 @@ func begin(ctx context.Context, do func(context.Context)) *task {
 	return t
 }
 
-// quiet waits until no task runs: each waits for its turn, for a lock, or has ended.
+// quiet waits until no task runs: each waits for its turn, for a lock, or has ended. That one waits for a lock says something only where no
+// other has ended meanwhile, and may have opened it.
 func quiet(tasks []*task) {
-	for spins := 0; slices.ContainsFunc(tasks, func(t *task) bool { return t.state.Load() == running }); spins++ {
+	for spins := 0; slices.ContainsFunc(tasks, (*task).runs); spins++ {
 		runtime.Gosched()
-		if spins%200 == 199 && !slices.ContainsFunc(tasks, func(t *task) bool { return t.state.Load() == running && !locked(t) }) {
+		if spins%200 != 199 {
+			continue
+		}
+		before := states(tasks)
+		if !slices.ContainsFunc(tasks, func(t *task) bool { return t.runs() && !locked(t) }) && slices.Equal(before, states(tasks)) {
 			return
 		}
 	}
+}
+
+func (t *task) runs() bool { return t.state.Load() == running }
+
+func states(tasks []*task) (all []int32) {
+	for _, t := range tasks {
+		all = append(all, t.state.Load())
+	}
+	return all
 }
 
 func locked(t *task) bool {
@@ -204,8 +219,20 @@ func interleave(t *testing.T, preemptions, stride int, make func(*testing.T) sce
 
 func steppedStore(t *testing.T) *Store {
 	t.Helper()
+	return steppedOn(t, stepped{inmemory.New()}, sharedLinkTTL, Options{Exclusive: true})
+}
+
+// sharedStores are those of two processes, which share the storage and nothing else. They remember nothing of what they have read: however long a
+// real one does, a real sweep waits longer.
+func sharedStores(t *testing.T) (*Store, *Store) {
+	t.Helper()
 	driver := stepped{inmemory.New()}
-	s, err := newStore(backend{driver, newObjects(driver, logr.Discard()), t.TempDir(), sharedLinkTTL}, Options{Exclusive: true})
+	return steppedOn(t, driver, -1, Options{}), steppedOn(t, driver, -1, Options{})
+}
+
+func steppedOn(t *testing.T, driver stepped, ttl time.Duration, o Options) *Store {
+	t.Helper()
+	s, err := newStore(backend{driver, newObjects(driver, logr.Discard()), t.TempDir(), ttl}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,16 +246,7 @@ func TestSweep_M4_EveryOrder(t *testing.T) {
 	if os.Getenv("LARDER_SOAK") != "" {
 		preemptions, stride = 2, 1
 	}
-	for name, beside := range map[string]func(*world, context.Context){
-		"A fetch":                        (*world).fetch,
-		"A link of an old blob":          (*world).linkOld,
-		"A tag that goes back":           (*world).moveBack,
-		"A mirror of an old image":       (*world).mirrorOld,
-		"A removed tag that comes back":  (*world).revive,
-		"A pull of what is stored":       (*world).pull,
-		"A tag that is removed":          (*world).remove,
-		"A repository that becomes ours": (*world).firstPull,
-	} {
+	for name, beside := range besides {
 		t.Run(name, func(t *testing.T) {
 			orders := interleave(t, preemptions, stride, func(t *testing.T) scenario {
 				w := newWorld(t)
@@ -236,5 +254,24 @@ func TestSweep_M4_EveryOrder(t *testing.T) {
 			})
 			t.Log(fmt.Sprint(orders, " orders"))
 		})
+		t.Run(name+" by another process", func(t *testing.T) {
+			orders := interleave(t, preemptions, stride, func(t *testing.T) scenario {
+				w := newSharedWorld(t)
+				return scenario{do: []func(context.Context){w.sweep, func(ctx context.Context) { beside(w, ctx) }}, check: w.check}
+			})
+			t.Log(fmt.Sprint(orders, " orders"))
+		})
 	}
+}
+
+// besides are what a sweep meets.
+var besides = map[string]func(*world, context.Context){
+	"A fetch":                        (*world).fetch,
+	"A link of an old blob":          (*world).linkOld,
+	"A tag that goes back":           (*world).moveBack,
+	"A mirror of an old image":       (*world).mirrorOld,
+	"A removed tag that comes back":  (*world).revive,
+	"A pull of what is stored":       (*world).pull,
+	"A tag that is removed":          (*world).remove,
+	"A repository that becomes ours": (*world).firstPull,
 }

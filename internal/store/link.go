@@ -20,6 +20,12 @@ type linkKey struct {
 	digest     digest.Digest
 }
 
+// path is distribution's link, which stands for the whole among a sweep's candidates.
+func (k linkKey) path() string {
+	link, _, _ := linkPaths(k.repository, k.kind, k.digest) // errs for what nobody can have linked
+	return link
+}
+
 // linkRecord is what Larder keeps of a link beside distribution's, which is the digest alone.
 type linkRecord struct {
 	Size      int64  `json:"size"`
@@ -50,6 +56,9 @@ func (s *Store) LinkedManifest(ctx context.Context, repo imageref.Repository, dg
 
 func (s *Store) linked(ctx context.Context, key linkKey) (ocispec.Descriptor, error) {
 	desc, mark, ok := s.links.get(key)
+	if s.isDoomed(ctx, key.path) {
+		return ocispec.Descriptor{}, fmt.Errorf("the link of %s in %s is being swept: %w", key.digest, key.repository, ErrNotFound)
+	}
 	if ok {
 		return desc, nil
 	}

@@ -85,7 +85,11 @@ func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc 
 	if err := s.putBody(ctx, desc.Digest, body); err != nil {
 		return err
 	}
-	return s.link(ctx, linkKey{repo, manifestLink, desc.Digest}, linkRecord{int64(len(body)), desc.MediaType})
+	key := linkKey{repo, manifestLink, desc.Digest}
+	if err := s.link(ctx, key, linkRecord{int64(len(body)), desc.MediaType}); err != nil {
+		return err
+	}
+	return s.heed(ctx, blobPath(desc.Digest), key.path())
 }
 
 // putBody writes a manifest's blob where it is not there in its full size.

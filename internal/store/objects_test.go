@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -174,7 +175,63 @@ func TestObjects_UploadsBesideTheDownload(t *testing.T) {
 	}
 	meter.Take()
 	wantNone(t, sp.Commit(t.Context()))
-	wantEqual(t, meter.Take(), map[string]int{"PART": 1, "COMPLETE": 1})
+	wantEqual(t, meter.Take(), map[string]int{"PART": 1, "COMPLETE": 1, "GET": 1}) // the last: whether a sweep deletes it
+}
+
+// TestObjects_P2_UploadsAreBounded has more blobs arrive at a time than may be uploaded. Those that have no place are uploaded in the end.
+func TestObjects_P2_UploadsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := openBucket(t, &bucket{name: s3Driver, StorageDriver: inmemory.New()})
+	o := s.writer.(*objects)
+	var all []*Spool
+	var want []digest.Digest
+	for range 3 * uploadsArriving {
+		content := randomBytes(wholeUpload + 1)
+		want = append(want, digest.FromBytes(content))
+		sp, err := s.NewSpool(digest.FromBytes(content), -1)
+		wantNone(t, err)
+		t.Cleanup(sp.Discard)
+		_, err = sp.Write(content)
+		wantNone(t, err)
+		all = append(all, sp)
+	}
+	wantEqual(t, len(o.arriving), uploadsArriving)
+	var commits sync.WaitGroup
+	for _, sp := range slices.Backward(all) { // first those that wait
+		commits.Go(func() {
+			if err := sp.Commit(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	commits.Wait()
+	for _, dgst := range want {
+		_, err := s.StatBlob(t.Context(), dgst)
+		wantNone(t, err)
+	}
+	wantEqual(t, len(o.arriving)+len(o.whole), 0)
+}
+
+// TestObjects_AnUploadThatAKilledProcessLeftIsAborted holds that it is not paid for until somebody looks.
+func TestObjects_AnUploadThatAKilledProcessLeftIsAborted(t *testing.T) {
+	t.Parallel()
+	server := s3.Shared(t)
+	meter := server.NewMeter(t)
+	o := Options{Data: t.TempDir(), Driver: "s3", Parameters: s3.Parameters(meter.Endpoint, server.Bucket(t))}
+	killed, _ := openStore(t, o)
+	content := randomBytes(11 << 20)
+	sp, err := killed.NewSpool(digest.FromBytes(content), int64(len(content)))
+	wantNone(t, err)
+	t.Cleanup(sp.Discard)
+	_, err = sp.Write(content[:10<<20])
+	wantNone(t, err)
+	meter.Await(t, "PART", 2)
+
+	s, _ := openStore(t, o)
+	meter.Take()
+	commit(t, s, randomBytes(5<<20))
+	wantEqual(t, meter.Take()["ABORT"], 1)
+	commit(t, s, content)
 }
 
 func TestObjects_FailedUploadLeavesNothing(t *testing.T) {

@@ -22,9 +22,20 @@ import (
 // serveRegistry runs distribution's own registry over a folder.
 func serveRegistry(t *testing.T, root string) *httptest.Server {
 	t.Helper()
+	return serveRegistryOn(t, Options{Data: root})
+}
+
+// serveRegistryOn runs it over what a store of those options has.
+func serveRegistryOn(t *testing.T, o Options) *httptest.Server {
+	t.Helper()
+	driver, parameters := "filesystem", configuration.Parameters{"rootdirectory": o.Data}
+	if o.Driver != "" {
+		driver, parameters = o.Driver, o.Parameters
+	}
 	config := &configuration.Configuration{Storage: configuration.Storage{
-		"filesystem":  {"rootdirectory": root},
+		driver:        parameters,
 		"maintenance": {"uploadpurging": map[any]any{"enabled": false}},
+		"redirect":    {"disable": true},
 	}}
 	config.HTTP.Secret = "test"
 	config.Catalog.MaxEntries = 100
@@ -54,10 +65,24 @@ func get(t *testing.T, server *httptest.Server, path string) (http.Header, []byt
 	return response.Header, body
 }
 
-func TestLayout_AnyRegistryReadsWhatWeWrote(t *testing.T) {
+// onEach runs a test on a folder and on a bucket.
+func onEach(t *testing.T, run func(*testing.T, Options)) {
+	t.Helper()
 	t.Parallel()
-	root := t.TempDir()
-	s, _ := openStore(t, Options{Data: root})
+	t.Run("A folder", func(t *testing.T) {
+		t.Parallel()
+		run(t, Options{Data: t.TempDir()})
+	})
+	t.Run("A bucket", func(t *testing.T) {
+		t.Parallel()
+		run(t, Options{Data: t.TempDir(), Driver: "s3", Parameters: bucketOf(t)})
+	})
+}
+
+func TestLayout_AnyRegistryReadsWhatWeWrote(t *testing.T) { onEach(t, testRegistryReads) }
+
+func testRegistryReads(t *testing.T, o Options) {
+	s, _ := openStore(t, o)
 	repo := imageref.Repository{Host: "reg.example:5000", Path: "team/app"}
 	layer := randomBytes(5000)
 	dgst := commit(t, s, layer)
@@ -70,7 +95,7 @@ func TestLayout_AnyRegistryReadsWhatWeWrote(t *testing.T) {
 	wantNone(t, s.PutTag(t.Context(), repo, "gone", TagRecord{Digest: desc.Digest, Untagged: true}))
 	wantNone(t, s.PutDocument(t.Context(), repo, "tags", []byte("ours")))
 
-	server := serveRegistry(t, root)
+	server := serveRegistryOn(t, o)
 	base := "/v2/" + repo.Encode()
 	_, list := get(t, server, base+"/tags/list")
 	wantEqual(t, string(bytes.TrimSpace(list)), `{"name":"reg.example_5000/team/app","tags":["1.0"]}`)
@@ -88,10 +113,10 @@ func TestLayout_AnyRegistryReadsWhatWeWrote(t *testing.T) {
 	wantEqual(t, string(bytes.TrimSpace(catalog)), `{"repositories":["reg.example_5000/team/app"]}`)
 }
 
-func TestLayout_WeReadWhatARegistryWrote(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	server := serveRegistry(t, root)
+func TestLayout_WeReadWhatARegistryWrote(t *testing.T) { onEach(t, testRegistryWrote) }
+
+func testRegistryWrote(t *testing.T, o Options) {
+	server := serveRegistryOn(t, o)
 	image, err := random.Image(2000, 2)
 	wantNone(t, err)
 	reference, err := name.ParseReference(server.Listener.Addr().String()+"/docker.io/library/pushed:1.0", name.Insecure)
@@ -100,7 +125,7 @@ func TestLayout_WeReadWhatARegistryWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s, _ := openStore(t, Options{Data: root})
+	s, _ := openStore(t, o)
 	repo := imageref.Repository{Host: "docker.io", Path: "library/pushed"}
 	var repositories []imageref.Repository
 	wantNone(t, s.Repositories(t.Context(), func(r imageref.Repository) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/larder-dev/larder/internal/imageref"
@@ -25,6 +26,7 @@ type spools struct {
 	sync func(*os.File) error
 
 	readOnly bool
+	left     []digest.Digest // what an earlier process was writing and had begun to upload, where that is what it did
 }
 
 // openSpools empties the folder: nothing in it is of use to a new process.
@@ -50,11 +52,21 @@ func (s *spools) reset() error {
 		return err
 	}
 	for _, entry := range left {
+		s.note(entry)
 		if err := os.RemoveAll(filepath.Join(s.dir, entry.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// note remembers of what is left over what may have been uploaded in part.
+func (s *spools) note(entry os.DirEntry) {
+	name, _, _ := strings.Cut(entry.Name(), ".")
+	dgst, err := imageref.ParseDigest(strings.Replace(name, "-", ":", 1))
+	if info, missing := entry.Info(); err == nil && missing == nil && info.Size() > wholeUpload {
+		s.left = append(s.left, dgst)
+	}
 }
 
 // create makes an empty file for dgst. Its mode is that of distribution's own files: another registry may read them.
@@ -165,6 +177,9 @@ func (sp *Spool) Commit(ctx context.Context) error {
 	}
 	defer sp.store.writing.lock(blobPath(sp.digest))()
 	if err := sp.placing.place(ctx); err != nil {
+		return fmt.Errorf("committing %s: %w", sp.digest, err)
+	}
+	if err := sp.store.heed(ctx, blobPath(sp.digest)); err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
 	sp.mu.Lock()

@@ -56,8 +56,9 @@ type Store struct {
 	remote   bool                         // on object storage
 	shared   bool                         // other processes may write too
 	intact   *lru.Cache[digest.Digest, fileState]
-	writing  keyed      // by path: held while a blob is put in its place or removed as damaged, and while links are written
-	gate     gate       // before writing
+	writing  keyed // by path: held while a blob is put in its place or removed as damaged, and while links are written
+	gate     gate  // before writing
+	doom     doom
 	sweeping sync.Mutex // held by the one sweep that runs
 	log      logr.Logger
 	onDamage func(digest.Digest)
@@ -94,16 +95,19 @@ func newStore(b backend, o Options) (*Store, error) {
 		spools.sync = func(*os.File) error { return nil }
 		spools.room.limit = o.MaxSpool
 	}
+	if objects, ok := b.writer.(*objects); ok {
+		objects.left = spools.left
+	}
 	return &Store{
 		driver: b.driver, writer: b.writer, spools: spools, links: newMemo[linkKey, ocispec.Descriptor](linkEntries, b.linkTTL),
 		tagged: newMemo[string, digest.Digest](linkEntries, b.linkTTL),
 		remote: !local, shared: !local && !o.Exclusive && b.driver.Name() != inmemoryDriver,
+		doom:   doom{ttl: b.linkTTL, now: time.Now},
 		intact: intact, log: o.Log, onDamage: onDamage,
 	}, nil
 }
 
-// Shared says whether other processes may write to the store: it is object storage that this one was not said to have for itself. Nothing
-// keeps their writes and a deletion here apart.
+// Shared says whether other processes may write to the store: it is object storage that this one was not said to have for itself.
 func (s *Store) Shared() bool { return s.shared }
 
 // RecordTTL is how long what was read may be taken for what is stored: other replicas write to a shared store too. In one that has one

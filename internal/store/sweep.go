@@ -19,6 +19,9 @@ type SweepOptions struct {
 	Grace  time.Duration    // how long something has to be unreachable, seen by two marks; 0: both marks follow each other now
 	DryRun bool             // delete nothing and remember nothing
 	Now    func() time.Time // nil: time.Now
+	Sole   bool             // of the processes on a shared store this is the only one that sweeps
+
+	wait func(ctx context.Context, d time.Duration) error // of tests; nil: by the clock
 
 	// Keeps says of a manifest that no tag reaches that it is kept all the same. It may be called while anybody pulls.
 	Keeps func(repo imageref.Repository, dgst digest.Digest) bool
@@ -50,10 +53,10 @@ type SweepReport struct {
 
 // Sweep deletes what nothing reaches (M4), and only what was unreachable in two marks a grace period apart: the marks of two calls, or,
 // without a grace period, two of this one. Pulls and mirrors go on meanwhile. What it found is in the store, so that another process goes on
-// where one was killed. Where the store cannot tell what is reachable, nothing is deleted and the error says why. In a
-// shared store, where nobody knows what others write meanwhile, it only tells (DryRun); else the error is ErrShared.
+// where one was killed. Where the store cannot tell what is reachable, nothing is deleted and the error says why. A shared store is swept by
+// the one process that may (Sole), and it tells the others first what it deletes; else the error is ErrShared, unless it only tells (DryRun).
 func (s *Store) Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) {
-	if s.shared && !o.DryRun {
+	if s.shared && !o.DryRun && !o.Sole {
 		return SweepReport{}, ErrShared
 	}
 	if !s.sweeping.TryLock() {
@@ -62,6 +65,9 @@ func (s *Store) Sweep(ctx context.Context, o SweepOptions) (SweepReport, error) 
 	defer s.sweeping.Unlock()
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.wait == nil {
+		o.wait = sleep
 	}
 	report, err := s.sweep(ctx, o)
 	if err != nil {
@@ -90,6 +96,9 @@ func (s *Store) sweep(ctx context.Context, o SweepOptions) (SweepReport, error) 
 	p := &pass{store: s, o: o}
 	if ready {
 		p.first = first
+	}
+	if s.shared && !o.DryRun {
+		return s.sweepShared(ctx, p)
 	}
 	return p.run(ctx)
 }

@@ -99,10 +99,17 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 	}
 	defer s.gate.pass(repo)()
 	defer s.writing.lock(paths.record)()
+	was, _, known := s.tagged.get(paths.record)
 	if err := s.linkTag(ctx, paths, rec); err != nil {
 		return err
 	}
-	return s.writer.put(ctx, paths.record, content)
+	if err := s.writer.put(ctx, paths.record, content); err != nil {
+		return err
+	}
+	if rec.Untagged || known && was == rec.Digest {
+		return nil // nothing is reachable that was not
+	}
+	return s.heed(ctx, paths.record)
 }
 
 // linkTag makes distribution's links say what a record says.

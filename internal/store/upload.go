@@ -34,8 +34,9 @@ type upload struct {
 	whole   bool               // written is all there is
 	wake    chan struct{}      // holds a token where the above changed
 	cancel  context.CancelFunc // nil: not begun
-	done    chan struct{}      // closed when the copy ended, with w and err
+	done    chan struct{}      // closed when the copy ended, with what follows
 	ended   sync.Once
+	token   chan struct{} // whence the upload has its token; nil: it has none
 	w       storagedriver.FileWriter
 	err     error
 }
@@ -53,18 +54,30 @@ func (u *upload) grown(written int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.written = written
-	if written > wholeUpload {
-		u.start()
+	if written > wholeUpload && u.cancel == nil {
+		select {
+		case u.objects.arriving <- struct{}{}:
+			u.start(func(context.Context) (chan struct{}, error) { return u.objects.arriving, nil })
+		default: // it is uploaded when it has arrived
+		}
 	}
 	u.rouse()
 }
 
-// start begins to copy, once. The lock is held.
-func (u *upload) start() {
-	if u.cancel == nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		u.cancel = cancel
-		go u.run(ctx)
+// start begins to copy once enter has taken a token. The lock is held.
+func (u *upload) start(enter func(context.Context) (chan struct{}, error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	u.cancel = cancel
+	go u.run(ctx, enter)
+}
+
+// enter takes a token for a blob that has arrived.
+func (o *objects) enter(ctx context.Context) (chan struct{}, error) {
+	select {
+	case o.whole <- struct{}{}:
+		return o.whole, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -76,9 +89,11 @@ func (u *upload) rouse() {
 }
 
 // run copies the file as it grows.
-func (u *upload) run(ctx context.Context) {
+func (u *upload) run(ctx context.Context, enter func(context.Context) (chan struct{}, error)) {
 	defer close(u.done)
-	u.err = u.copy(ctx)
+	if u.token, u.err = enter(ctx); u.err == nil {
+		u.err = u.copy(ctx)
+	}
 }
 
 func (u *upload) copy(ctx context.Context) error {
@@ -157,14 +172,19 @@ func (u *upload) finish() (copied bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.whole = true
-	if !u.objects.final {
-		u.start()
+	if u.cancel == nil && (!u.objects.final || u.written > wholeUpload) {
+		u.start(u.objects.enter)
 	}
 	u.rouse()
 	return u.cancel != nil
 }
 
 func (u *upload) putWhole(ctx context.Context) error {
+	token, err := u.objects.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { <-token }()
 	content, err := os.ReadFile(u.file)
 	if err != nil {
 		return err
@@ -186,6 +206,10 @@ func (u *upload) end(first func(context.Context)) {
 	u.ended.Do(func() {
 		cancel()
 		<-u.done
+		if u.token == nil {
+			return
+		}
+		defer func() { <-u.token }()
 		if u.w == nil {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/opencontainers/go-digest"
@@ -18,8 +19,10 @@ var redis = imageref.Repository{Host: "docker.io", Path: "library/redis"}
 // then a look whether the manifest is there; a blob's link, then a look whether the blob is there.
 type world struct {
 	*testing.T
-	store *Store
-	tags  sync.Mutex // the lock of a tag
+	store    *Store     // of the writers
+	sweeper  *Store     // another process's, or the same
+	tags     sync.Mutex // the lock of a tag
+	sweeping sync.Mutex // held while the sweep runs
 
 	current image // of the tag 1
 	old     image // of no tag any more
@@ -30,7 +33,21 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, store: steppedStore(t), words: map[digest.Digest]string{}, whole: map[imageref.Repository][]image{}}
+	s := steppedStore(t)
+	return furnish(&world{T: t, store: s, sweeper: s})
+}
+
+// newSharedWorld is one in which another process sweeps.
+func newSharedWorld(t *testing.T) *world {
+	t.Helper()
+	s, sweeper := sharedStores(t)
+	return furnish(&world{T: t, store: s, sweeper: sweeper})
+}
+
+func furnish(w *world) *world {
+	t := w.T
+	t.Helper()
+	w.words, w.whole = map[digest.Digest]string{}, map[imageref.Repository][]image{}
 	w.current = w.put(nginx, "config", "shared layer")
 	w.old = w.put(nginx, "old config", "shared layer", "old layer")
 	w.removed = w.put(nginx, "removed config", "removed layer")
@@ -61,28 +78,58 @@ func (w *world) must(err error) {
 }
 
 func (w *world) sweep(ctx context.Context) {
-	_, err := w.store.Sweep(ctx, SweepOptions{Bury: func(_ imageref.Repository, _ string, remove func() error) error {
-		w.tags.Lock()
-		defer w.tags.Unlock()
-		return remove()
-	}})
+	w.sweeping.Lock()
+	defer w.sweeping.Unlock()
+	o := w.options()
+	if w.sweeper == w.store {
+		o.Bury = func(_ imageref.Repository, _ string, remove func() error) error {
+			w.tags.Lock()
+			defer w.tags.Unlock()
+			return remove()
+		}
+	}
+	_, err := w.sweeper.Sweep(ctx, o)
 	w.must(err)
+}
+
+func (w *world) options() SweepOptions {
+	return SweepOptions{Sole: w.sweeper != w.store, wait: func(context.Context, time.Duration) error { return nil }}
+}
+
+// write does again what a sweep has doomed, once that is over.
+func (w *world) write(do func() error) {
+	w.Helper()
+	err := do()
+	for errors.Is(err, ErrDoomed) {
+		w.sweeping.Lock()
+		w.sweeping.Unlock() //nolint:staticcheck // it is over
+		err = do()
+	}
+	w.must(err)
+}
+
+func (w *world) putManifest(ctx context.Context, repo imageref.Repository, img image) {
+	w.Helper()
+	w.write(func() error { return w.store.PutManifest(ctx, repo, img.desc, img.body) })
 }
 
 // name is what a pull or a check of a tag does with a manifest.
 func (w *world) name(ctx context.Context, repo imageref.Repository, tag string, img image) {
-	w.must(w.store.PutManifest(ctx, repo, img.desc, img.body))
-	w.tags.Lock()
-	w.must(w.store.PutTag(ctx, repo, tag, w.record(img)))
-	w.tags.Unlock()
+	w.putManifest(ctx, repo, img)
+	w.write(func() error {
+		w.tags.Lock()
+		defer w.tags.Unlock()
+		return w.store.PutTag(ctx, repo, tag, w.record(img))
+	})
 	_, err := w.store.LinkedManifest(ctx, repo, img.desc.Digest)
 	if err == nil {
 		_, err = w.store.StatBlob(ctx, img.desc.Digest)
 	}
 	if errors.Is(err, ErrNotFound) {
-		err = w.store.PutManifest(ctx, repo, img.desc, img.body)
+		w.putManifest(ctx, repo, img)
+	} else {
+		w.must(err)
 	}
-	w.must(err)
 	w.whole[repo] = append(w.whole[repo], img)
 }
 
@@ -101,14 +148,15 @@ func (w *world) bring(ctx context.Context, repo imageref.Repository, img image) 
 }
 
 func (w *world) commit(ctx context.Context, dgst digest.Digest) {
-	sp, err := w.store.NewSpool(dgst, int64(len(w.words[dgst])))
-	if err != nil {
-		w.Error(err)
-		return
-	}
-	defer sp.Discard()
-	_, err = sp.Write([]byte(w.words[dgst]))
-	w.must(errors.Join(err, sp.Commit(ctx)))
+	w.write(func() error {
+		sp, err := w.store.NewSpool(dgst, int64(len(w.words[dgst])))
+		if err != nil {
+			return err
+		}
+		defer sp.Discard()
+		_, err = sp.Write([]byte(w.words[dgst]))
+		return errors.Join(err, sp.Commit(ctx))
+	})
 }
 
 // imageOf is an image that is not stored yet.
@@ -144,14 +192,14 @@ func (w *world) mirrorOld(ctx context.Context) {
 	elsewhere := steppedStore(w.T)
 	desc, body := putJSON(w, elsewhere, nginx, index.MediaType, index)
 	w.name(ctx, nginx, "multi", image{desc: desc, body: body})
-	w.must(w.store.PutManifest(ctx, nginx, w.old.desc, w.old.body))
+	w.putManifest(ctx, nginx, w.old)
 	w.bring(ctx, nginx, w.old)
 	w.whole[nginx] = append(w.whole[nginx], w.old)
 }
 
 // revive is what a mirror does with a tag that was removed: the image again, then the tag, then once more what a sweep may have taken.
 func (w *world) revive(ctx context.Context) {
-	w.must(w.store.PutManifest(ctx, nginx, w.removed.desc, w.removed.body))
+	w.putManifest(ctx, nginx, w.removed)
 	w.bring(ctx, nginx, w.removed)
 	w.name(ctx, nginx, "0", w.removed)
 	w.bring(ctx, nginx, w.removed)
@@ -215,7 +263,7 @@ func (w *world) check() {
 		if w.Failed() {
 			return
 		}
-		sweepNow(w, w.store, SweepOptions{})
+		sweepNow(w, w.sweeper, w.options())
 	}
 	for _, name := range []string{"config", "shared layer", "old config", "old layer", "removed config", "removed layer"} {
 		dgst := digest.FromString(name)

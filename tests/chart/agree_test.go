@@ -25,10 +25,10 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// The roles are those that the tests of the processes run under: by default all of them, but for what has a toggle that is off.
+// By default, with object storage or with TLS, the roles are those that the tests of the processes run under.
 func TestRoles_AreTheFiles(t *testing.T) {
 	t.Parallel()
-	all := parse(t, render(t, "default"))
+	all, shared := parse(t, render(t, "default")), parse(t, render(t, "s3"))
 	for _, role := range []string{"larder-controller-tls"} {
 		if all.find("Role", role) != nil {
 			t.Errorf("%s is there by default", role)
@@ -49,6 +49,9 @@ func TestRoles_AreTheFiles(t *testing.T) {
 					t.Errorf("%s is rendered by default", want.GetName())
 				}
 				got = parse(t, render(t, "namespaces")).find(want.GetKind(), "images-controller-triggers")
+			}
+			if got == nil {
+				got = shared.find(want.GetKind(), want.GetName())
 			}
 			if got == nil {
 				t.Errorf("%s %s is not rendered", want.GetKind(), want.GetName())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,9 @@ func TestFlags_AreTheProcessesOwn(t *testing.T) {
 				}
 				if p.Lookup("kubeconfig") != nil {
 					args = append(args, "--kubeconfig", kubeconfig, "--namespace", namespace)
+				}
+				if slices.ContainsFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == "POD_IP" }) {
+					args = append(args, "--pod-ip", "10.0.0.1")
 				}
 				if err := p.Parse(args); err != nil {
 					t.Errorf("%s: %v", container.Name, err)

@@ -35,6 +35,25 @@ func TestRequests_OfEachPull(t *testing.T) {
 	told("a part of a blob", map[string]int{"GET": 1}, func() { get(t, l, "GET", blob, "Range", "bytes=5-9") })
 	told("the manifest by digest", map[string]int{}, func() { get(t, l, "GET", "/v2/"+process.Host+"/app/manifests/"+string(img.Digest)) })
 
+	fresh := o.Push(t, "fresh:1", origin.RandomImage(1, 100<<10))
+	atMost := func(what string, want map[string]int, do func()) {
+		t.Helper()
+		meter.Take()
+		do()
+		got := meter.Take()
+		want["GET"]++ // one in five seconds: whether a sweep is deleting it
+		for kind, n := range got {
+			if n > want[kind] {
+				t.Errorf("%s: %d requests of kind %s, want %d at most: %v", what, n, kind, want[kind], got)
+			}
+		}
+	}
+	atMost("a tag that is new", map[string]int{"GET": 10, "HEAD": 2, "LIST": 1, "PUT": 6}, func() { get(t, l, "GET", "/v2/"+process.Host+"/fresh/manifests/1") })
+	atMost("a blob that is new", map[string]int{"GET": 7, "HEAD": 3, "LIST": 2, "PUT": 3}, func() {
+		get(t, l, "GET", "/v2/"+process.Host+"/fresh/blobs/"+string(fresh.Blobs[1].Digest))
+		l.Settle(t)
+	})
+
 	l.Write(t, "repositories/never.yaml", "apiVersion: larder.dev/v1alpha1\nkind: Repository\nmetadata: {name: app}\nspec: {name: "+process.Host+"/app, updateInterval: never}\n")
 	process.Eventually(t, "the policy to hold", func() bool {
 		answer, _ := l.Get(t, "HEAD", tag)

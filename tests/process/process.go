@@ -3,6 +3,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +32,7 @@ const patience = time.Minute
 var binary string
 
 // Main builds the command and runs the tests of a package; TestMain exits with what it returns.
-func Main(m *testing.M) int {
+func Main(m interface{ Run() int }) int {
 	dir, err := os.MkdirTemp("", "larder-test")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,10 +54,12 @@ type Larder struct {
 	Dir    string // the working directory: larder.yaml, repositories, larder-data
 	Addr   string // host:port of the registry
 	Health string // host:port of metrics and probes
+	Hosts  string // a file that the process finds at /etc/hosts; empty: the machine's own. It takes root
 
-	args []string // the command and its flags, but for addresses
-	cmd  *exec.Cmd
-	log  *log
+	program string   // empty: larder
+	args    []string // the command and its flags, but for addresses
+	cmd     *exec.Cmd
+	log     *log
 }
 
 // New writes a configuration by which Host is o, with further lines, and starts the process. It ends with the test.
@@ -80,6 +84,29 @@ func NewRegistry(t testing.TB, o *origin.Origin, flags ...string) *Larder {
 func NewController(t testing.TB, flags ...string) *Larder {
 	return bare(t, append([]string{"controller", "--webhook=false", "--webhook-listen", "127.0.0.1:0"}, flags...)...)
 }
+
+// NewProxy is for larder-proxy, with flags. The process is not started yet.
+func NewProxy(t testing.TB, flags ...string) *Larder {
+	t.Helper()
+	program, err := buildProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := bare(t, flags...)
+	l.program = program
+	return l
+}
+
+// buildProxy builds larder-proxy beside larder, once.
+var buildProxy = sync.OnceValues(func() (string, error) {
+	program := binary + "-proxy"
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", program, "github.com/larder-dev/larder/cmd/larder-proxy")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building larder-proxy: %w\n%s", err, out)
+	}
+	return program, nil
+})
 
 func (l *Larder) configure(t testing.TB, o *origin.Origin, config ...string) {
 	t.Helper()
@@ -125,14 +152,13 @@ func (l *Larder) Write(t testing.TB, name, content string) {
 func (l *Larder) Start(t testing.TB) {
 	t.Helper()
 	args := append(slices.Clone(l.args), "--metrics-listen", "127.0.0.1:0")
-	if args[0] != "controller" {
+	if args[0] != "controller" && !slices.Contains(args, "--listen") {
 		args = append(args, "--listen", "127.0.0.1:0")
 	}
-	l.cmd = exec.CommandContext(context.Background(), binary, args...)
+	l.cmd = l.command(args)
 	l.cmd.Dir = l.Dir
 	out, in := io.Pipe()
 	l.cmd.Stdout, l.cmd.Stderr = in, in
-	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	listening := make(chan string, 1)
 	go l.log.follow(out, listening)
 	if err := l.cmd.Start(); err != nil {
@@ -144,6 +170,20 @@ func (l *Larder) Start(t testing.TB) {
 	case <-time.After(patience):
 		t.Fatalf("larder does not listen:\n%s", l.log)
 	}
+}
+
+// command is the process in a mount namespace of its own, where it needs one.
+func (l *Larder) command(args []string) *exec.Cmd {
+	program := cmp.Or(l.program, binary)
+	if l.Hosts == "" {
+		cmd := exec.CommandContext(context.Background(), program, args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		return cmd
+	}
+	const mount = `mount --bind "$0" /etc/hosts && exec "$@"`
+	cmd := exec.CommandContext(context.Background(), "sh", append([]string{"-c", mount, l.Hosts, program}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Unshareflags: syscall.CLONE_NEWNS}
+	return cmd
 }
 
 var addresses = regexp.MustCompile(`^(?:Larder listens on (\S+)|This is larder controller .*) \(metrics and health on (\S+)\)\.$`)

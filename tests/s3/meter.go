@@ -52,6 +52,9 @@ func (s *Server) NewMeter(t testing.TB) *Meter {
 // Cut has every request fail from now on, as a network does that is partitioned.
 func (m *Meter) Cut() { m.cut.Store(true) }
 
+// Mend undoes Cut.
+func (m *Meter) Mend() { m.cut.Store(false) }
+
 // Hold has every request wait from now on, for as long as its client does.
 func (m *Meter) Hold() { m.held.Store(true) }
 

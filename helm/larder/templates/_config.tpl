@@ -12,7 +12,7 @@
 {{- $_ := set $config "store" (mergeOverwrite (deepCopy .Values.config.store) (dict "maxSize" .Values.registry.persistence.spoolSize)) }}
 {{- end }}
 {{- with include "larder.objectStorage" . }}
-{{- $_ := set $config "objectStorage" (dict "redirect" $.Values.registry.persistence.redirect "maxSpool" $.Values.registry.persistence.spoolSize "exclusive" (eq (int $.Values.registry.replicas) 1)) }}
+{{- $_ := set $config "objectStorage" (dict "redirect" $.Values.registry.persistence.redirect "maxSpool" $.Values.registry.persistence.spoolSize) }}
 {{- $driver := deepCopy (get $.Values.registry.persistence .) }}
 {{- if and (eq . "gcs") $.Values.registry.persistence.existingSecret }}{{ $_ := set $driver "keyfile" "/var/run/larder/storage/key.json" }}{{ end }}
 {{- $_ := set $config "storage" (dict . $driver) }}

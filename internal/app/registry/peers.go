@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/larder-dev/larder/internal/app/kube"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/replicas"
 )
@@ -27,6 +28,15 @@ func (p *process) join() error {
 // owns says whether this replica does for a repository what nobody asks for.
 func (p *process) owns(repo imageref.Repository) bool {
 	return p.share == nil || p.share.Owns(repo.String())
+}
+
+// lead is nil where no Lease says which replica deletes.
+func (p *process) lead() func(context.Context, func(context.Context)) {
+	if !p.options.LeaderElect {
+		return nil
+	}
+	lease := kube.Lease{Config: p.config, Name: name, Namespace: p.options.Cluster.Namespace, Log: p.log.WithName("lease")}
+	return lease.Hold
 }
 
 // background is what runs beside the server.

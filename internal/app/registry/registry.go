@@ -100,7 +100,7 @@ func (p *process) serverOptions() server.Options {
 	counted := metrics.New(own)
 	counted.BuildInfo.WithLabelValues(version.Version()).Set(1)
 	return server.Options{
-		TLS: p.tls(), Holds: p.holds(),
+		TLS: p.tls(), Holds: p.holds(), Lead: p.lead(),
 		Options: owner.Options{
 			Cache: p.options.Cache, Policies: p.policies, OnTag: p.tagChanged, Owns: p.owns, Keep: p.keep, KeepDigest: p.keepDigest,
 			OnEvict: p.evicting, OnCrowded: p.crowded,

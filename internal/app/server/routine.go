@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/larder-dev/larder/internal/store"
@@ -20,19 +21,36 @@ const (
 	scrubFirst = time.Minute
 )
 
-// routine is what the cache does although nobody asks for it. What deletes knows of this process's writers alone, and so leaves a shared
-// store as it is.
+// routine is what the cache does although nobody asks for it. From a shared store one process deletes at a time: the leader.
 func (s *Server) routine() []func(context.Context) {
 	routine := []func(context.Context){
 		func(ctx context.Context) { every(ctx, checkEvery, s.owner.Cache.CheckPeriodic) },
 		func(ctx context.Context) { every(ctx, expireEvery, s.expire) },
 	}
-	if s.owner.Cache.Shared() {
-		s.o.Log.Info("nothing is swept, evicted or scrubbed: other processes may write to this object storage; " +
-			"where none does, write objectStorage.exclusive: true")
-		return routine
+	switch deletes := []func(context.Context){s.sweep, s.scrub, s.evict}; {
+	case !s.owner.Cache.Shared():
+		return append(routine, deletes...)
+	case s.o.Lead != nil:
+		return append(routine, func(ctx context.Context) { s.lead(ctx, deletes) })
 	}
-	return append(routine, s.sweep, s.scrub, s.evict)
+	s.o.Log.Info("nothing is swept, evicted or scrubbed: other processes may write to this object storage; " +
+		"where none does, write objectStorage.exclusive: true")
+	return routine
+}
+
+// lead does what deletes each time that this process leads.
+func (s *Server) lead(ctx context.Context, deletes []func(context.Context)) {
+	s.o.Lead(ctx, func(ctx context.Context) {
+		s.owner.Cache.Lead(ctx, func(ctx context.Context) {
+			s.o.Log.Info("this replica sweeps, evicts and scrubs")
+			var wg sync.WaitGroup
+			for _, run := range deletes {
+				wg.Go(func() { run(ctx) })
+			}
+			wg.Wait()
+			<-ctx.Done() // also where all of it is switched off: larder sweep may ask for one
+		})
+	})
 }
 
 // sweep sweeps at each interval, and as soon as what was found unreachable may be deleted.

@@ -46,6 +46,9 @@ type Options struct {
 
 	// Known says whether the policies in force are what users want, so that larder-proxy may learn from them; nil: always.
 	Known func() bool
+	// Lead calls work each time that this process becomes the one of several on a shared store that deletes, until ctx ends; the context that
+	// work gets ends when another may be. Nil: on a shared store nobody deletes.
+	Lead func(ctx context.Context, work func(context.Context))
 	// Holds says whether who shows a token may pull, as in proxy.Options; nil: everybody may.
 	Holds func(token string) bool
 }

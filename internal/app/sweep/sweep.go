@@ -40,7 +40,8 @@ func Run(ctx context.Context, o Options, log logr.Logger) error {
 	case errors.Is(err, store.ErrSweeping):
 		err = fmt.Errorf("%w: try again when it has ended", err)
 	case errors.Is(err, store.ErrShared):
-		err = fmt.Errorf("%w: write objectStorage: {exclusive: true} into the configuration where none does, or look with --dry-run", err)
+		err = fmt.Errorf("%w: in a cluster, sweep in the replica that holds the Lease larder-registry; where no other process writes, "+
+			"write objectStorage: {exclusive: true} into the configuration; or look with --dry-run", err)
 	}
 	if err != nil {
 		return interrupted(ctx, err)

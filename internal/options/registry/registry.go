@@ -38,6 +38,8 @@ type Options struct {
 	Peers []string   // host:port of all replicas on one object storage, as node proxies are told them; none: this one is alone
 	PodIP netip.Addr // under which Peers name this replica, with the port of Listen
 
+	LeaderElect bool // whether a Lease says which replica on an object storage deletes from it; else none does
+
 	Token       *token.File      // what larder-proxy has to show; nil: nothing
 	Certificate *hop.Certificate // with which larder-proxy is answered; nil: in plain HTTP
 }
@@ -55,6 +57,7 @@ type Flags struct {
 	peers      []string
 	podIP      string
 	sink       string
+	elect      bool
 }
 
 // Bind adds the flags to a set.
@@ -71,6 +74,8 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.podIP, flagPodIP, "", "address of this replica among --peers, which has the port of --listen; default: $POD_IP")
 	flags.StringVar(&f.sink, flagSink, "",
 		"http:// or https:// URL to which changes of images are sent as CloudEvents; default: the configuration file's events.sink, else nowhere")
+	flags.BoolVar(&f.elect, "leader-elect", true,
+		"with object storage: sweep, evict and scrub while holding the Lease larder-registry in Larder's namespace; else nothing is")
 	f.token.Bind(flags, "file with the tokens, one a line, of which every request must show one as larder-proxy does; default: none has to")
 	f.hop.Bind(flags)
 }
@@ -98,7 +103,7 @@ func (f *Flags) Options() (Options, error) {
 	}
 	return Options{
 		Cache: store, Cluster: in, Listen: f.listen.Listen, MetricsListen: f.listen.MetricsListen,
-		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Peers: f.peers, PodIP: podIP,
+		PullSecretNamespaces: f.namespaces, Mirrors: f.mirrors, Peers: f.peers, PodIP: podIP, LeaderElect: f.elect,
 		Token: shown, Certificate: certificate,
 	}, nil
 }

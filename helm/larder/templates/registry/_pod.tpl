@@ -24,6 +24,9 @@ spec:
     - --proxy={{ include "larder.proxyPrefix" . }}
     - --mirror-mode={{ .Values.mirror.enabled }}
     - --mirrors={{ .Values.registry.mirrors }}
+    {{- if $driver }}
+    - --peers={{ include "larder.fullname" . }}-registry.{{ .Release.Namespace }}.svc:7439
+    {{- end }}
     {{- range .Values.pullSecrets.namespaces }}
     - --pull-secret-namespaces={{ . }}
     {{- end }}
@@ -36,6 +39,10 @@ spec:
       valueFrom: {fieldRef: {fieldPath: metadata.name}}
     - name: POD_UID
       valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+    {{- if $driver }}
+    - name: POD_IP
+      valueFrom: {fieldRef: {fieldPath: status.podIP}}
+    {{- end }}
     {{- range $name, $key := $storage.existingSecretKeys }}
     - name: {{ $name }}
       valueFrom: {secretKeyRef: {name: {{ $storage.existingSecret }}, key: {{ $key }}}}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The gate keeps a sweep apart from the writers of its own process. Those of other processes on a shared store it keeps apart by what it
+// writes there:
+//
+//   - Before the mark that decides, the sweep says what it may delete, the candidates of the mark before: they are doomed. Then it waits
+//     until nobody goes by an older look any more. Only what was doomed is deleted.
+//   - A writer first writes what makes something reachable, a tag record above all, and looks then what is doomed. What is doomed
+//     counts as gone: it has to come in anew, and what comes in under a doomed name is stored when the sweep is over.
+//
+// So what a writer relies on is either not doomed, or the writer wrote before the mark, which then has found it reachable.
+const (
+	doomedPath = "/larder/sweep/doomed"
+	// doomedWait is from the word to the mark: longer than sharedLinkTTL, for which a look lasts, and any request to the storage.
+	doomedWait = 30 * time.Second
+	// doomedLife is for how long the word is heeded: the sweeper may have died. It ends by itself long before.
+	doomedLife  = time.Hour
+	sweeperLife = 45 * time.Minute
+)
+
+// ErrDoomed is returned for what a sweep by another process is about to delete: it can be stored again when the sweep is over.
+var ErrDoomed = errors.New("a sweep is deleting it; it can be stored when that has ended")
+
+// doom is what a sweep by another process may delete, as of the last look.
+type doom struct {
+	own atomic.Bool // this process sweeps: its gate knows better
+	ttl time.Duration
+	now func() time.Time
+
+	mu   sync.Mutex
+	read time.Time
+	keys *candidates // nil: nothing
+}
+
+// heed is called after writing what makes something reachable. It has later looks of this process count as gone what is doomed now, and is
+// ErrDoomed where one of the paths that were written is.
+func (s *Store) heed(ctx context.Context, paths ...string) error {
+	if !s.shared || s.doom.own.Load() {
+		return nil
+	}
+	keys, err := s.lookDoomed(ctx)
+	if err != nil {
+		return fmt.Errorf("looking what a sweep deletes: %w", err)
+	}
+	for _, path := range paths {
+		if keys != nil && keys.keys.has(path) {
+			return ErrDoomed
+		}
+	}
+	return nil
+}
+
+// isDoomed says whether a path counts as gone. Only while a sweep is known to run does that cost a request now and then.
+func (s *Store) isDoomed(ctx context.Context, path func() string) bool {
+	if !s.shared || s.doom.own.Load() {
+		return false
+	}
+	s.doom.mu.Lock()
+	none := s.doom.keys == nil
+	s.doom.mu.Unlock()
+	if none {
+		return false
+	}
+	keys, err := s.lookDoomed(ctx)
+	return err != nil || keys != nil && keys.keys.has(path())
+}
+
+// lookDoomed reads what is doomed, unless it did just now.
+func (s *Store) lookDoomed(ctx context.Context) (*candidates, error) {
+	d := &s.doom
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	began := d.now()
+	if age := began.Sub(d.read); age >= 0 && age < d.ttl {
+		return d.keys, nil
+	}
+	keys, err := s.readKeys(ctx, doomedPath)
+	if err != nil {
+		return nil, err
+	}
+	if keys != nil && began.Sub(keys.At) > doomedLife {
+		keys = nil
+	}
+	d.keys, d.read = keys, began
+	return keys, nil
+}
+
+// doomAll says that a sweep may delete the candidates from now on, and returns when every process knows.
+func (s *Store) doomAll(ctx context.Context, first *candidates, o SweepOptions) error {
+	said := &candidates{At: s.doom.now(), keys: first.keys}
+	if err := s.writeKeys(ctx, doomedPath, said); err != nil {
+		return err
+	}
+	return o.wait(ctx, doomedWait)
+}
+
+// sweepShared is a sweep of a store into which other processes write.
+func (s *Store) sweepShared(ctx context.Context, p *pass) (SweepReport, error) {
+	s.doom.own.Store(true)
+	defer s.doom.own.Store(false)
+	ctx, cancel := context.WithTimeout(ctx, sweeperLife)
+	defer cancel()
+	if p.first != nil {
+		if err := s.doomAll(ctx, p.first, p.o); err != nil {
+			return SweepReport{}, err
+		}
+	}
+	report, err := p.run(ctx)
+	if ctx.Err() != nil {
+		return report, err // another process may be the sweeper by now, and have something to say itself
+	}
+	return report, errors.Join(err, s.remove(ctx, doomedPath))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
