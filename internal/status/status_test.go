@@ -86,6 +86,10 @@ func applyImage(t *testing.T, cluster *kube.Cluster) {
 	step("The other's part", status.Controller, controllerPart(), noon, true, 0)
 	step("The other's part again", status.Controller, controllerPart(), noon, false, 0)
 	step("The first part beside it", status.Registry, registryPart(), noon, false, 0)
+	refused := v1alpha1.CachedImageStatus{Conditions: []metav1.Condition{condition(v1alpha1.ConditionWouldNotPull, metav1.ConditionTrue)}}
+	step("A toggle's part", status.Trigger, refused, noon, true, 0)
+	step("The first part beside both", status.Registry, registryPart(), noon, false, 0)
+	step("A toggle's part that goes", status.Trigger, v1alpha1.CachedImageStatus{}, noon, true, 0)
 	both := registryPart()
 	both.UsedBy, both.Conditions = controllerPart().UsedBy, append(both.Conditions, controllerPart().Conditions...)
 	byType := cmpopts.SortSlices(func(a, b metav1.Condition) bool { return a.Type < b.Type })
