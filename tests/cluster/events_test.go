@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtime "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
@@ -84,4 +87,24 @@ func (w *world) reasons(t *testing.T, name string) (reasons []string) {
 		}
 	}
 	return reasons
+}
+
+// That its store is full a registry says on its own pod, whose namespace is Larder's.
+func TestEvents_ARegistryMayTellOfItsPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	event := &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace, Name: "full"},
+		EventTime:           metav1.NowMicro(),
+		ReportingController: "larder-registry", ReportingInstance: "larder-registry-0", Action: "Evict", Reason: "StoreOverLimit", Type: "Warning",
+		Regarding: corev1.ObjectReference{Kind: "Pod", Namespace: namespace, Name: "larder-registry-0"},
+	}
+	if err := w.as(t, registry).Create(t.Context(), event); err != nil {
+		t.Error(err)
+	}
+	event.ObjectMeta = metav1.ObjectMeta{Namespace: "kube-system", Name: "full"}
+	event.Regarding.Namespace = "kube-system"
+	if err := w.as(t, registry).Create(t.Context(), event); !apierrors.IsForbidden(err) {
+		t.Errorf("in another namespace: %v, want that it is forbidden", err)
+	}
 }

@@ -53,11 +53,13 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 		folder: owner.Folder(o.Cache), defaults: o.Defaults, current: p.policies,
 		changed: make(chan struct{}, 1), problems: p.metrics.ManifestProblems, log: log.WithName("manifests"),
 	}
+	var onTag func(imageref.Repository, string)
+	if o.Events.Sink != nil {
+		onTag = p.changed.add
+	}
 	p.server = server.New(server.Options{
-		Options: owner.Options{
-			Cache: o.Cache, Policies: p.policies, Metrics: p.metrics, Log: log, OnTag: p.changed.add, OnEvict: p.evicting,
-		},
-		Listen: o.Listen, MetricsListen: o.MetricsListen, Gatherer: registry,
+		Options: owner.Options{Cache: o.Cache, Policies: p.policies, Metrics: p.metrics, Log: log, OnTag: onTag, OnEvict: p.evicting},
+		Listen:  o.Listen, MetricsListen: o.MetricsListen, Gatherer: registry,
 		Changes: metrics.NewEvents(registry), Source: source(),
 	})
 	return p
