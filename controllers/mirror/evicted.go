@@ -14,9 +14,6 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
-// reasonOverLimit is why an image is evicted.
-const reasonOverLimit = "OverLimit"
-
 // eviction is that an image was removed although an object asks for it: nobody used it, and the store was larger than its limit. It lasts
 // until a pull brings the image back, or somebody uses it: to bring it in again at once would be to fight the limit for ever.
 type eviction struct {
@@ -30,18 +27,11 @@ func (r *Reconciler) Evicting(ref imageref.Reference, stored cache.Image) {
 	note := fmt.Sprintf("evicted (%s): the store was larger than its limit, and nobody used it; it comes back by the next pull, or once a pod uses it",
 		sizeOf(stored.Size))
 	if r.o.Changes != nil {
-		r.o.Changes.Tell(EvictedChange(ref, stored))
+		r.o.Changes.Tell(events.Eviction(ref.String(), stored.Digest, stored.Size, stored.ChangedAt, stored.CheckedAt))
 	}
 	for _, found := range r.memory.evict(ref, note) {
 		r.say(found, events.Evicted, note)
 	}
-}
-
-// EvictedChange is the change that an image's eviction is. Told again before the image was pulled again, it is the same.
-func EvictedChange(ref imageref.Reference, stored cache.Image) events.Change {
-	c := events.Change{Kind: events.Evicted, Image: ref.String(), Digest: stored.Digest, Bytes: stored.Size, Reason: reasonOverLimit}
-	c.ID = events.ID(string(c.Kind), c.Image, string(c.Digest), stored.ChangedAt.UTC().String(), stored.CheckedAt.UTC().String())
-	return c
 }
 
 // evict notes that an image is removed, and returns what an event needs of the objects that ask for it.

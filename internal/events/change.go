@@ -50,6 +50,21 @@ func ID(parts ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// reasonOverLimit is why an image is evicted.
+const reasonOverLimit = "OverLimit"
+
+// Eviction is the change that an image is about to be removed since the store is larger than its limit. Told again before the image has
+// come back, and so was checked or moved, it is the same; but for an image by digest, which never is.
+func Eviction(image string, dgst digest.Digest, bytes int64, changed, checked time.Time) Change {
+	if checked.IsZero() {
+		checked = time.Now()
+	}
+	return Change{
+		Kind: Evicted, Image: image, Digest: dgst, Bytes: bytes, Reason: reasonOverLimit,
+		ID: ID(string(Evicted), image, string(dgst), changed.UTC().String(), checked.UTC().String()),
+	}
+}
+
 const (
 	typePrefix, typeSuffix = "dev.larder.image.", ".v1"
 

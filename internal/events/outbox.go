@@ -66,7 +66,7 @@ func (b *outbox) add(now time.Time, encode func(number int64) ([]byte, error)) (
 	if len(content) > largest {
 		return false, fmt.Errorf("an event of %d bytes: %w", len(content), errTooLarge)
 	}
-	if err := writeSynced(b.path(number), content); err != nil {
+	if err := WriteSynced(b.path(number), content); err != nil {
 		return false, fmt.Errorf("keeping an event: %w", err)
 	}
 	b.last, b.waiting = number, append(b.waiting, number)
@@ -140,8 +140,8 @@ func numberOf(name string) (int64, bool) {
 	return number, err == nil && number >= 0
 }
 
-// writeSynced makes a file so that a power cut leaves all of it or nothing.
-func writeSynced(path string, content []byte) error {
+// WriteSynced gives a file its content so that a power cut leaves all of it, or what was there before.
+func WriteSynced(path string, content []byte) error {
 	temporary := path + ".new"
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

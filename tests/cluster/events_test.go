@@ -1,99 +1,34 @@
 package cluster
 
 import (
-	"context"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
-	"github.com/cloudevents/sdk-go/v2/client"
-	"github.com/cloudevents/sdk-go/v2/event"
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtime "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/larder-dev/larder/tests/process"
+	"github.com/larder-dev/larder/tests/sink"
 )
-
-// sink receives events by the CloudEvents SDK, unless it is down.
-type sink struct {
-	*httptest.Server
-	down  atomic.Bool
-	asked atomic.Int64
-
-	mu  sync.Mutex
-	got []event.Event
-}
-
-func newSink(t *testing.T) *sink {
-	t.Helper()
-	s := &sink{}
-	protocol, err := cehttp.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler, err := client.NewHTTPReceiveHandler(t.Context(), protocol, func(_ context.Context, e event.Event) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.got = append(s.got, e)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked.Add(1)
-		if s.down.Load() {
-			http.Error(w, "down", http.StatusServiceUnavailable)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// heard lists the kinds of the events about an image, in their order, each ID once: at least once is what is promised. That a tag is stale
-// while its new revision comes in is told where that takes long enough to be seen.
-func (s *sink) heard(image string) (kinds []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seen := map[string]bool{}
-	for _, e := range s.got {
-		kind := strings.TrimSuffix(strings.TrimPrefix(e.Type(), "dev.larder.image."), ".v1")
-		if e.Subject() == image && !seen[e.ID()] && kind != "stale" {
-			seen[e.ID()] = true
-			kinds = append(kinds, kind)
-		}
-	}
-	return kinds
-}
-
-func (s *sink) hears(t *testing.T, image string, want ...string) {
-	t.Helper()
-	process.Eventually(t, "the sink to hear "+strings.Join(want, ", "), func() bool { return len(s.heard(image)) >= len(want) })
-	if got := s.heard(image); !slices.Equal(got, want) {
-		t.Fatalf("the sink heard %v, want %v", got, want)
-	}
-}
 
 func TestEvents_AreHeardAtLeastOnceInTheirOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	o := origin.New(t)
 	o.Push(t, "team/app:v1", origin.RandomImage(1, 4<<10))
-	to := newSink(t)
+	to := sink.New(t)
 	larder, controller := w.newRegistry(t, o, "--events-sink", to.URL+"/in?key=hunter2"), w.newController(t)
 	larder.Start(t)
 	controller.Start(t)
 	w.pod(t, "app", []string{app})
 	found := w.awaitReady(t, app)
-	to.hears(t, app, "discovered", "mirrored")
+	to.Hears(t, app, "discovered", "mirrored")
 
 	_, metrics := larder.GetHealth(t, "/metrics")
 	for _, want := range []string{`larder_image_changes_total{change="discovered"} 1`, "larder_events_sent_total "} {
@@ -102,7 +37,7 @@ func TestEvents_AreHeardAtLeastOnceInTheirOrder(t *testing.T) {
 		}
 	}
 
-	to.down.Store(true)
+	to.Down.Store(true)
 	o.Push(t, "team/app:v1", origin.RandomImage(1, 4<<10))
 	before := found.Status.Digest
 	refresh(t, w, found, "1")
@@ -110,16 +45,16 @@ func TestEvents_AreHeardAtLeastOnceInTheirOrder(t *testing.T) {
 		found = w.image(t, app)
 		return found.Status.Digest != before && found.Status.Phase == v1alpha1.CachedImageReady
 	})
-	asked := to.asked.Load()
-	process.Eventually(t, "the sink to refuse it", func() bool { return to.asked.Load() > asked })
+	asked := to.Asked.Load()
+	process.Eventually(t, "the sink to refuse it", func() bool { return to.Asked.Load() > asked })
 	larder.Kill() // between the change and its delivery
-	to.down.Store(false)
+	to.Down.Store(false)
 	larder.Start(t)
-	to.hears(t, app, "discovered", "mirrored", "moved", "mirrored")
+	to.Hears(t, app, "discovered", "mirrored", "moved", "mirrored")
 	if said := larder.Said(); strings.Contains(said, "hunter2") {
 		t.Errorf("the log shows the sink's key:\n%s", said)
 	}
-	if e := to.got[0]; e.Source() != "/larder/"+namespace {
+	if e := to.All()[0]; e.Source() != "/larder/"+namespace {
 		t.Errorf("the source is %s", e.Source())
 	}
 	reasons := w.reasons(t, found.Name)
@@ -152,4 +87,24 @@ func (w *world) reasons(t *testing.T, name string) (reasons []string) {
 		}
 	}
 	return reasons
+}
+
+// That its store is full a registry says on its own pod, whose namespace is Larder's.
+func TestEvents_ARegistryMayTellOfItsPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	event := &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace, Name: "full"},
+		EventTime:           metav1.NowMicro(),
+		ReportingController: "larder-registry", ReportingInstance: "larder-registry-0", Action: "Evict", Reason: "StoreOverLimit", Type: "Warning",
+		Regarding: corev1.ObjectReference{Kind: "Pod", Namespace: namespace, Name: "larder-registry-0"},
+	}
+	if err := w.as(t, registry).Create(t.Context(), event); err != nil {
+		t.Error(err)
+	}
+	event.ObjectMeta = metav1.ObjectMeta{Namespace: "kube-system", Name: "full"}
+	event.Regarding.Namespace = "kube-system"
+	if err := w.as(t, registry).Create(t.Context(), event); !apierrors.IsForbidden(err) {
+		t.Errorf("in another namespace: %v, want that it is forbidden", err)
+	}
 }

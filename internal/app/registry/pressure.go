@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"github.com/larder-dev/larder/controllers/mirror"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	corev1 "k8s.io/api/core/v1"
@@ -21,7 +20,7 @@ func (p *process) evicting(ref imageref.Reference, image cache.Image) {
 		r.Evicting(ref, image)
 		return
 	}
-	p.server.Teller().Tell(mirror.EvictedChange(ref, image))
+	p.server.Evicting(ref, image)
 }
 
 // crowded says on the registry's pod, again at each look, that its store is larger than its limit although all that is left is in use.

@@ -11,6 +11,8 @@ import (
 	"github.com/larder-dev/larder/internal/app/admin"
 	"github.com/larder-dev/larder/internal/app/owner"
 	"github.com/larder-dev/larder/internal/app/server"
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/policy"
@@ -26,6 +28,7 @@ type process struct {
 	manifests *manifests
 	server    *server.Server
 	read      summary
+	changed   changedTags
 }
 
 // Run serves until ctx ends, then until clients that are reading are done, for 30 s at most. In text format it says on out, in
@@ -37,7 +40,7 @@ func Run(ctx context.Context, o serve.Options, out io.Writer, log logr.Logger) e
 		err = p.announce(out)
 	}
 	if err == nil {
-		err = p.server.Serve(ctx, p.manifests.watch, p.mirror)
+		err = p.server.Serve(ctx, p.manifests.watch, p.mirror, p.tellChanges)
 	}
 	return errors.Join(err, p.server.Close())
 }
@@ -50,8 +53,12 @@ func newProcess(o serve.Options, log logr.Logger) *process {
 		folder: owner.Folder(o.Cache), defaults: o.Defaults, current: p.policies,
 		changed: make(chan struct{}, 1), problems: p.metrics.ManifestProblems, log: log.WithName("manifests"),
 	}
+	var onTag func(imageref.Repository, string)
+	if o.Events.Sink != nil {
+		onTag = p.changed.add
+	}
 	p.server = server.New(server.Options{
-		Options: owner.Options{Cache: o.Cache, Policies: p.policies, Metrics: p.metrics, Log: log},
+		Options: owner.Options{Cache: o.Cache, Policies: p.policies, Metrics: p.metrics, Log: log, OnTag: onTag, OnEvict: p.evicting},
 		Listen:  o.Listen, MetricsListen: o.MetricsListen, Gatherer: registry,
 		Changes: metrics.NewEvents(registry), Source: source(),
 	})
@@ -81,6 +88,9 @@ func (p *process) announce(out io.Writer) error {
 	a.log(p.log)
 	return nil
 }
+
+// evicting tells of an image that is about to be removed since the store is larger than its limit.
+func (p *process) evicting(ref imageref.Reference, image cache.Image) { p.server.Evicting(ref, image) }
 
 // mirror brings in what CachedImages ask for until ctx ends.
 func (p *process) mirror(ctx context.Context) {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"path/filepath"
 
+	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/events"
+	"github.com/larder-dev/larder/internal/imageref"
 )
 
 // waiting is the folder in the data folder in which events wait for their sink.
@@ -35,3 +37,8 @@ func (s *Server) openTeller() error {
 
 // Teller is what tells of changes of images, once the server is open.
 func (s *Server) Teller() *events.Teller { return s.teller }
+
+// Evicting tells that the cache is about to remove an image that no object of the API server asks for. It is owner.Options.OnEvict.
+func (s *Server) Evicting(ref imageref.Reference, image cache.Image) {
+	s.teller.Tell(events.Eviction(ref.String(), image.Digest, image.Size, image.ChangedAt, image.CheckedAt))
+}

@@ -1,0 +1,151 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/events"
+	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/opencontainers/go-digest"
+)
+
+// known is what was told of a tag.
+type known struct {
+	Digest digest.Digest `json:"digest"`
+	Cached bool          `json:"cached,omitempty"` // stored whole
+	Gone   bool          `json:"gone,omitempty"`   // its origin has it no more
+	Stale  string        `json:"stale,omitempty"`  // why its origin does not confirm it
+	At     time.Time     `json:"at"`               // when it was told: what tells one change from the same one later
+	image  cache.Image   // of which it is known
+}
+
+// reasons are those of the conditions of CachedImages, by what went wrong at an origin.
+var reasons = map[upstream.Reason]string{
+	upstream.RateLimited: "RateLimited", upstream.Denied: "Denied", upstream.Refused: "Refused",
+}
+
+func knownOf(image cache.Image) known {
+	k := known{Digest: image.Digest, Cached: image.Complete, image: image}
+	origin, failedThere := errors.AsType[*upstream.Error](image.Problem)
+	switch {
+	case failedThere && origin.Reason == upstream.NotFound:
+		k.Gone = true
+	case failedThere && reasons[origin.Reason] != "":
+		k.Stale = reasons[origin.Reason]
+	case image.Problem != nil:
+		k.Stale = "OriginFailed"
+	case image.Upstream != image.Digest:
+		k.Stale = "Moved"
+	}
+	return k
+}
+
+// changes lists what changed from before to after. A tag of which nothing was told has nothing but that it is mirrored.
+func (before known) changes(ref imageref.Reference, after known, now time.Time) (changes []events.Change) {
+	tell := func(c events.Change) {
+		c.Image, c.Digest, c.At = ref.String(), after.Digest, now
+		c.ID = events.ID(string(c.Kind), c.Image, before.At.UTC().String(), string(before.Digest), string(c.Digest))
+		changes = append(changes, c)
+	}
+	if before.Digest != "" && before.Digest != after.Digest {
+		tell(events.Change{Kind: events.Moved, Previous: before.Digest})
+	}
+	if after.Cached && (!before.Cached || before.Digest != after.Digest) {
+		tell(events.Change{Kind: events.Mirrored, Bytes: after.image.Size})
+	}
+	switch {
+	case after.Stale != "" && before.Stale == "":
+		c := events.Change{Kind: events.Stale, Reason: after.Stale, Since: after.image.ProblemAt}
+		if after.image.Upstream != after.Digest {
+			c.Upstream = after.image.Upstream
+		}
+		tell(c)
+	case after.Stale == "" && before.Stale != "" && !after.Gone && before.Digest == after.Digest:
+		tell(events.Change{Kind: events.Current})
+	}
+	switch {
+	case after.Gone && !before.Gone && before.Digest != "":
+		tell(events.Change{Kind: events.Gone, Reason: "NotFound", Since: after.image.CheckedAt})
+	case before.Gone && !after.Gone && after.Stale == "":
+		tell(events.Change{Kind: events.Back})
+	}
+	return changes
+}
+
+// record is what was told of all tags. It is one goroutine's.
+type record struct {
+	path    string
+	tags    map[string]known
+	changed bool
+}
+
+// readRecord reads a record; with an error it is empty.
+func readRecord(path string) (*record, error) {
+	r := &record{path: path, tags: map[string]known{}}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r.tags)
+	}
+	if err != nil {
+		r.tags = map[string]known{}
+		return r, fmt.Errorf("reading what was told of images: %w", err)
+	}
+	return r, nil
+}
+
+func (r *record) of(ref imageref.Reference) known { return r.tags[ref.String()] }
+
+// note notes what is known of a tag now. While its origin is said to be gone, that it does not answer changes nothing of that.
+func (r *record) note(ref imageref.Reference, now known, at time.Time) {
+	before, ok := r.tags[ref.String()]
+	now.Gone = now.Gone || before.Gone && now.Stale != ""
+	if ok && before.Digest == now.Digest && before.Cached == now.Cached && before.Gone == now.Gone && before.Stale == now.Stale {
+		return
+	}
+	now.At = at.UTC().Truncate(time.Millisecond)
+	r.tags[ref.String()], r.changed = now, true
+}
+
+func (r *record) forget(ref imageref.Reference) {
+	if _, ok := r.tags[ref.String()]; ok {
+		delete(r.tags, ref.String())
+		r.changed = true
+	}
+}
+
+// refs lists the tags of which something was told.
+func (r *record) refs() iter.Seq[imageref.Reference] {
+	return func(yield func(imageref.Reference) bool) {
+		for name := range r.tags {
+			if ref, err := imageref.Parse(name); err == nil && !yield(ref) {
+				return
+			}
+		}
+	}
+}
+
+// write keeps the record, where it changed: a power cut leaves the old one or the new one, whole.
+func (r *record) write() error {
+	if !r.changed {
+		return nil
+	}
+	text, err := json.Marshal(r.tags)
+	if err == nil {
+		err = events.WriteSynced(r.path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping what was told of images: %w", err)
+	}
+	r.changed = false
+	return nil
+}
