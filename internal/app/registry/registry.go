@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
@@ -25,6 +26,7 @@ import (
 	"github.com/larder-dev/larder/internal/version"
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -132,13 +134,21 @@ func (p *process) keep(repo imageref.Repository, tag string) bool {
 	return p.used(repo, func(ref imageref.Reference) bool { return ref.Tag == tag })
 }
 
-// keepDigest says the same of a manifest that no tag and no object names.
+// keepDigest says the same of a manifest that no tag and no object names: a pod names it by its digest, or runs it.
 func (p *process) keepDigest(repo imageref.Repository, dgst digest.Digest) bool {
-	return p.used(repo, func(ref imageref.Reference) bool { return ref.Digest == dgst })
+	named := func(ref imageref.Reference) bool { return ref.Digest == dgst }
+	return p.used(repo, named) || p.usedBy(repo, func(pod *corev1.Pod) bool { return slices.Contains(usage.Digests(pod), dgst) })
 }
 
 // used says whether a pod uses an image of repo that is meant, as far as anybody knows.
 func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) bool) bool {
+	return p.usedBy(repo, func(pod *corev1.Pod) bool {
+		return slices.ContainsFunc(p.options.Cluster.Scope.Pod(pod), func(ref imageref.Reference) bool { return ref.Repository == repo && meant(ref) })
+	})
+}
+
+// usedBy says whether one of the pods that use an image of repo is a user, as far as anybody knows.
+func (p *process) usedBy(repo imageref.Repository, user func(*corev1.Pod) bool) bool {
 	if !p.follower.Told() {
 		return true
 	}
@@ -147,10 +157,8 @@ func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) 
 		return true
 	}
 	for i := range pods {
-		for _, ref := range p.options.Cluster.Scope.Pod(&pods[i]) {
-			if ref.Repository == repo && meant(ref) {
-				return true
-			}
+		if user(&pods[i]) {
+			return true
 		}
 	}
 	return false
