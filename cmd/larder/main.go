@@ -1,5 +1,6 @@
 // Command larder is a pull-through caching registry: larder serve runs it by itself, larder registry and larder controller in a cluster,
-// larder pull fills it, larder sweep and larder rm empty it, larder grants says who may pull what.
+// larder pull fills it, larder sweep and larder rm empty it, larder history, pin, unpin and rollback say and change what a tag is, larder grants
+// says who may pull what.
 package main
 
 import (

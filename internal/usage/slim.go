@@ -13,8 +13,9 @@ import (
 )
 
 // Slim cuts an object down to what Larder reads before a cache keeps it: it is a cache's DefaultTransform. Of pods it leaves who and
-// where they are, their images and pull secrets, and their phase, and where one has a digest what that was resolved for; of workloads the
-// images of their templates, and what annotations say of rollouts; of nodes their names, labels, addresses and platforms; of all else everything but managedFields. What was slimmed must never be written back: a pod, a node
+// where they are, their images and pull secrets, and their phase, what digests they run, and where one has a digest what that was resolved for;
+// of workloads the images of their templates, and what annotations say of rollouts; of nodes their names, labels, addresses and platforms; of
+// all else everything but managedFields. What was slimmed must never be written back: a pod, a node
 // or a workload is read from such a cache only.
 func Slim(object any) (any, error) {
 	switch o := object.(type) {
@@ -55,7 +56,11 @@ func slimPod(pod *corev1.Pod) {
 	spec := slimSpec(&pod.Spec)
 	spec.NodeName, spec.ImagePullSecrets = pod.Spec.NodeName, pod.Spec.ImagePullSecrets
 	pod.Spec = spec
-	pod.Status = corev1.PodStatus{Phase: pod.Status.Phase, HostIP: pod.Status.HostIP}
+	status := corev1.PodStatus{Phase: pod.Status.Phase, HostIP: pod.Status.HostIP}
+	if Active(pod) {
+		status.ContainerStatuses = slimStatuses(pod)
+	}
+	pod.Status = status
 }
 
 func slimNode(node *corev1.Node) {

@@ -29,7 +29,10 @@ func TestSlim_KeepsWhoWhereAndWhat(t *testing.T) {
 				{Image: "localhost:7439/docker.io/istio/proxyv2:1.27", ImagePullPolicy: corev1.PullIfNotPresent},
 			},
 		},
-		Status: corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "10.0.0.7"},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, HostIP: "10.0.0.7",
+			ContainerStatuses: []corev1.ContainerStatus{{ImageID: "ghcr.io/shop/app@sha256:" + zeros}},
+		},
 	}
 	for range 2 { // a cache may transform what it transformed already
 		got, err := usage.Slim(pod)

@@ -65,7 +65,13 @@ func TestKeep_M5_NothingExpiresBeforeTheClusterIsKnown(t *testing.T) {
 	if !keep("nginx:1") {
 		t.Errorf("a tag may expire before the API server told anything")
 	}
-	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: "localhost:7439/docker.io/library/nginx:1"}}}}
+	runs, named := digest.FromString("runs"), digest.FromString("named")
+	pod := corev1.Pod{
+		Spec: corev1.PodSpec{Containers: []corev1.Container{
+			{Image: "localhost:7439/docker.io/library/nginx:1"}, {Image: "localhost:7439/docker.io/library/nginx:3@" + named.String()},
+		}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{ImageID: "localhost:7439/docker.io/library/nginx@" + runs.String()}}},
+	}
 	p.pods.Use(pods{items: []corev1.Pod{pod}})
 	if _, err := p.follower.Reconcile(t.Context(), ctrl.Request{}); err != nil {
 		t.Fatal(err)
@@ -73,6 +79,12 @@ func TestKeep_M5_NothingExpiresBeforeTheClusterIsKnown(t *testing.T) {
 	for name, want := range map[string]bool{"nginx:1": true, "nginx:2": false} {
 		if got := keep(name); got != want {
 			t.Errorf("%s is kept: %v, want %v", name, got, want)
+		}
+	}
+	nginx := imageref.Repository{Host: "docker.io", Path: "library/nginx"}
+	for dgst, want := range map[digest.Digest]bool{runs: true, named: true, digest.FromString("other"): false} {
+		if got := p.keepDigest(nginx, dgst); got != want {
+			t.Errorf("%s is kept: %v, want %v", dgst, got, want)
 		}
 	}
 }

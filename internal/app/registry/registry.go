@@ -30,6 +30,7 @@ import (
 	"github.com/larder-dev/larder/internal/version"
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
@@ -156,9 +157,12 @@ func (p *process) keep(repo imageref.Repository, tag string) bool {
 	return p.used(repo, func(ref imageref.Reference) bool { return ref.Tag == tag })
 }
 
-// keepDigest says the same of a manifest that no tag and no object names. Revisions of workloads use it, too, while no pod of them runs.
+// keepDigest says the same of a manifest that no tag and no object names: a pod names it by its digest, or runs it, or a revision of a workload
+// would get it, while no pod of that runs.
 func (p *process) keepDigest(repo imageref.Repository, dgst digest.Digest) bool {
-	return p.used(repo, func(ref imageref.Reference) bool { return ref.Digest == dgst }) || p.kept(repo, dgst)
+	named := func(ref imageref.Reference) bool { return ref.Digest == dgst }
+	runs := func(pod *corev1.Pod) bool { return slices.Contains(usage.Digests(pod), dgst) }
+	return p.used(repo, named) || p.usedBy(repo, runs) || p.kept(repo, dgst)
 }
 
 // kept says whether a revision of a workload gets a digest when it scales up, as far as anybody knows.
@@ -169,6 +173,15 @@ func (p *process) kept(repo imageref.Repository, dgst digest.Digest) bool {
 
 // used says whether a pod uses an image of repo that is meant, as far as anybody knows.
 func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) bool) bool {
+	return p.usedBy(repo, func(pod *corev1.Pod) bool {
+		return slices.ContainsFunc(p.options.Cluster.Scope.Running(pod), func(ref imageref.Reference) bool {
+			return ref.Repository == repo && meant(ref)
+		})
+	})
+}
+
+// usedBy says whether one of the pods that use an image of repo is a user, as far as anybody knows.
+func (p *process) usedBy(repo imageref.Repository, user func(*corev1.Pod) bool) bool {
 	if !p.follower.Told() {
 		return true
 	}
@@ -177,10 +190,8 @@ func (p *process) used(repo imageref.Repository, meant func(imageref.Reference) 
 		return true
 	}
 	for i := range pods {
-		for _, ref := range p.options.Cluster.Scope.Running(&pods[i]) {
-			if ref.Repository == repo && meant(ref) {
-				return true
-			}
+		if user(&pods[i]) {
+			return true
 		}
 	}
 	return false
