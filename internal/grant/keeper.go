@@ -25,7 +25,7 @@ type Options struct {
 	Rule      func(imageref.Repository) Rule // quick: it is asked for each request
 	LastKnown string                         // a file, for a start without the API server; empty: none
 	// OnRefused, if set, is told of refusals that concern pods, of each a minute apart at least. It must not block.
-	OnRefused func(Request, *Refusal)
+	OnRefused func(*Refusal)
 	Now       func() time.Time // nil: time.Now
 	Metrics   *metrics.Metrics
 	Log       logr.Logger
@@ -103,7 +103,7 @@ func (k *Keeper) refuse(r Request, why *Refusal) error {
 	k.told.Add(name, now)
 	k.o.Log.Info("pull denied", "repository", r.Repo.String(), "node", r.Node, "reason", why.Message)
 	if k.o.OnRefused != nil && len(why.Pods) > 0 {
-		k.o.OnRefused(r, why)
+		k.o.OnRefused(why)
 	}
 	return why
 }

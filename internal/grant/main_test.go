@@ -79,7 +79,7 @@ func (w *world) open() {
 			defer w.mu.Unlock()
 			return w.now
 		},
-		OnRefused: func(_ Request, why *Refusal) { w.refusals = append(w.refusals, why) },
+		OnRefused: func(why *Refusal) { w.refusals = append(w.refusals, why) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -128,7 +128,9 @@ func (w *world) allow(configs ...authn.AuthConfig) {
 }
 
 func (w *world) down() {
-	w.set(func() { w.yes, w.origin = nil, &upstream.Error{Reason: upstream.Unreachable, Err: errors.New("connection refused")} })
+	w.set(func() {
+		w.yes, w.origin = nil, &upstream.Error{Reason: upstream.Unreachable, Err: errors.New("connection refused")}
+	})
 }
 
 // want checks what a node is told; an empty reason: that it may pull.
