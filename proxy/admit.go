@@ -3,12 +3,12 @@ package proxy
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/ocipath"
-	"github.com/opencontainers/go-digest"
 )
 
 // headerNode is where larder-proxy says which node it serves.
@@ -20,12 +20,17 @@ func asked(r *http.Request, req *request) grant.Request {
 	if node := r.Header[headerNode]; len(node) == 1 {
 		a.Node = node[0]
 	}
-	_, notDigest := imageref.ParseDigest(req.Reference)
 	switch {
-	case req.Endpoint == ocipath.Blob && notDigest == nil:
-		a.Probe.Blob = digest.Digest(req.Reference)
-	case req.Endpoint == ocipath.Manifest && (notDigest == nil || imageref.ValidTag(req.Reference)),
-		req.Endpoint == ocipath.Referrers && notDigest == nil:
+	case strings.Contains(req.Reference, ":"):
+		dgst, err := imageref.ParseDigest(req.Reference)
+		switch {
+		case err != nil:
+		case req.Endpoint == ocipath.Blob:
+			a.Probe.Blob = dgst
+		default:
+			a.Probe.Reference = req.Reference
+		}
+	case req.Endpoint == ocipath.Manifest && imageref.ValidTag(req.Reference):
 		a.Probe.Reference = req.Reference
 	}
 	return a

@@ -66,7 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	repo, err := imageref.ParseRepository(object.Spec.Name)
 	if err != nil || !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, nil //nolint:nilerr // its own status says that it is not in force
 	}
 	wait, err := r.learn(ctx, &object, repo)
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *Reconciler) learn(ctx context.Context, object *v1alpha1.Repository, rep
 	}
 	ref, err := imageref.Parse(images[0].Spec.SourceImage)
 	if err != nil {
-		return again, nil
+		return again, nil //nolint:nilerr // as above
 	}
 	probe := upstream.Probe{Reference: ref.Tag}
 	if ref.Digest != "" {

@@ -192,25 +192,24 @@ func (b *Book) readKey(ctx context.Context, anew bool) ([]byte, error) {
 // Add notes that the origin said yes. Where that cannot be written, it holds in memory: a disk that is full or read-only is no reason to
 // refuse a pull.
 func (b *Book) Add(ctx context.Context, repo imageref.Repository, g Grant) {
-	_, err := b.change(ctx, repo, func(r *Record) *Record { return r.with(g) })
+	err := b.change(ctx, repo, func(r *Record) *Record { return r.with(g) })
 	if err != nil {
 		b.log.Error(err, "a grant is kept in memory alone", "repository", repo.String())
 	}
 }
 
 // change replaces a record by what fn makes of it, unless that is the same one.
-func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Record) *Record) (*Record, error) {
+func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Record) *Record) error {
 	lock := b.lock(repo)
 	lock.Lock()
 	defer lock.Unlock()
 	before, err := b.latest(ctx, repo)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	next := fn(before)
 	if next == before {
-		b.records.Add(repo, next)
-		return next, nil
+		return nil
 	}
 	next.stored = true
 	b.records.Add(repo, next)
@@ -220,9 +219,9 @@ func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Re
 	}
 	b.changed(repo)
 	if err != nil {
-		return next, fmt.Errorf("writing the grants of %s: %w", repo, err)
+		return fmt.Errorf("writing the grants of %s: %w", repo, err)
 	}
-	return next, nil
+	return nil
 }
 
 // latest returns the record to change. What could not be written is in memory alone.

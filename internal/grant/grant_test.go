@@ -35,7 +35,7 @@ func TestGrant_A1_APodOfTheNodeAndItsCredential(t *testing.T) {
 		"The secret of another name": {func(w *world) { w.run("node", "a", "app", "right") }, NoSecret},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			bubble(t, func(_ *testing.T, w *world) {
 				tt.pods(w)
 				w.want("node", tt.want)
 				w.down() // what was decided stands
@@ -91,7 +91,7 @@ func TestGrant_A1_SharedAsksNothing(t *testing.T) {
 }
 
 func TestGrant_A3_LardersOwnIsForAllWhileItIsLarders(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	bubble(t, func(_ *testing.T, w *world) {
 		w.set(func() { w.own = []Claim{{Credential: alice, Source: "secret/hub"}} })
 		w.want("node", "")
 		w.set(func() { w.own[0].Credential = authn.AuthConfig{Username: "alice", Password: "rotated"} })
@@ -134,7 +134,7 @@ func TestGrant_A1_ADenialIsRememberedForThatCredential(t *testing.T) {
 }
 
 func TestGrant_A2_OutlivesSecretOriginAndProcess(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	bubble(t, func(_ *testing.T, w *world) {
 		w.run("node", "a", "app", "pull")
 		w.want("node", "")
 		w.allow()
@@ -150,7 +150,7 @@ func TestGrant_A2_OutlivesSecretOriginAndProcess(t *testing.T) {
 }
 
 func TestGrant_A2_EndsAfterGrantTTLWithoutANewYes(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	bubble(t, func(_ *testing.T, w *world) {
 		w.rule.TTL = time.Hour
 		w.run("node", "a", "app", "pull")
 		w.want("node", "")
@@ -219,7 +219,7 @@ func TestGrant_Revoked(t *testing.T) {
 }
 
 func TestGrant_WhatIsProvenInOrdinaryWorkIsNotAskedFor(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	bubble(t, func(_ *testing.T, w *world) {
 		w.run("node", "a", "app", "pull")
 		w.Proven(w.repo, upstream.Proof{Credential: alice})
 		w.Proven(w.repo, upstream.Proof{Credential: mallory}) // whose it is nobody knows
@@ -232,7 +232,7 @@ func TestGrant_WhatIsProvenInOrdinaryWorkIsNotAskedFor(t *testing.T) {
 }
 
 func TestGrant_NotFoundByAllIsNotFound(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	bubble(t, func(_ *testing.T, w *world) {
 		w.origin = &upstream.Error{Reason: upstream.NotFound}
 		w.run("node", "b", "app", "wrong")
 		w.want("node", NotFound)

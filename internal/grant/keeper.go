@@ -29,7 +29,7 @@ type Options struct {
 	AskedFor  func(imageref.Repository) []imageref.Repository
 	LastKnown string // a file, for a start without the API server; empty: none
 	// OnRefused, if set, is told of refusals that concern pods, of each a minute apart at least. It must not block.
-	OnRefused func(Request, *Refusal)
+	OnRefused func(*Refusal)
 	Now       func() time.Time // nil: time.Now
 	Metrics   *metrics.Metrics
 	Log       logr.Logger
@@ -110,7 +110,7 @@ func (k *Keeper) refuse(r Request, why *Refusal) error {
 	k.told.Add(name, now)
 	k.o.Log.Info("pull denied", "repository", r.Repo.String(), "node", r.Node, "reason", why.Message)
 	if k.o.OnRefused != nil && len(why.Pods) > 0 {
-		k.o.OnRefused(r, why)
+		k.o.OnRefused(why)
 	}
 	return why
 }

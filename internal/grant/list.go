@@ -61,7 +61,7 @@ func (b *Book) Revoke(ctx context.Context, r Revocation) ([]Grant, error) {
 		return nil, err
 	}
 	var revoked []Grant
-	_, err = b.change(ctx, repo, func(known *Record) *Record {
+	err = b.change(ctx, repo, func(known *Record) *Record {
 		next := *known
 		next.Grants = nil
 		for _, g := range known.Grants {

@@ -84,7 +84,7 @@ func (w *world) open() {
 			defer w.mu.Unlock()
 			return w.now
 		},
-		OnRefused: func(_ Request, why *Refusal) { w.refusals = append(w.refusals, why) },
+		OnRefused: func(why *Refusal) { w.refusals = append(w.refusals, why) },
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -72,11 +72,8 @@ func (c *Client) Files(ctx context.Context, repo imageref.Repository) []authn.Au
 
 func (a *attempt) confirm(ctx context.Context, probe Probe) error {
 	err := a.headAny(ctx, probe)
-	if err != nil && reason(err) != NotFound && !errors.Is(err, errNoHead) {
+	if err == nil || reason(err) != NotFound && !errors.Is(err, errNoHead) {
 		return err
-	}
-	if err == nil {
-		return nil
 	}
 	tag, listErr := a.anyTag(ctx)
 	if listErr == nil {
@@ -101,7 +98,7 @@ func (a *attempt) headAny(ctx context.Context, probe Probe) error {
 		}
 		return err
 	}
-	return fault(NotFound, "nothing to ask for")
+	return errNoHead
 }
 
 // anyTag returns one of the repository's tags.

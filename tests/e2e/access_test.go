@@ -120,10 +120,13 @@ func teamIsDenied(t *testing.T, secret, why string) {
 		}
 		return err
 	})
-	state := kubectl(t, "get", "pod", "--namespace", ns, pod, "--output", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
-	if !strings.Contains(state, "Pull") {
-		t.Errorf("its container is %q, want its pull to fail", state)
-	}
+	eventually(t, "its pull to fail", func(ctx context.Context) error {
+		state, err := shared.Kubectl(ctx, "get", "pod", "--namespace", ns, pod, "--output", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
+		if err == nil && !strings.Contains(state, "ImagePull") {
+			err = fmt.Errorf("its container is %q", state)
+		}
+		return err
+	})
 	leave(t, ns, pod)
 	kubectl(t, "delete", "events", "--namespace", ns, "--all")
 }

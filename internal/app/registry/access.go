@@ -52,7 +52,7 @@ func (p *process) watchPods(ctx context.Context, m manager.Manager) error {
 }
 
 // tellPods makes events of a refusal.
-func (p *process) tellPods(r grant.Request, why *grant.Refusal) {
+func (p *process) tellPods(why *grant.Refusal) {
 	recorder := p.events.Load()
 	if recorder == nil {
 		return
