@@ -33,8 +33,8 @@ func (s *Set) Pins() Pins { return s.pins }
 func (s *Set) Names() names.Document {
 	known := map[imageref.Repository]names.Repository{}
 	for repo, r := range s.rules {
-		if len(r.origins) > 0 || len(r.immutable) > 0 {
-			known[repo] = names.Repository{Origins: inFull(r.origins), ImmutableTags: r.immutable}
+		if len(r.origins) > 0 || len(r.immutableTags) > 0 {
+			known[repo] = names.Repository{Origins: inFull(r.origins), ImmutableTags: r.immutableTags}
 		}
 	}
 	for repo, pins := range s.pins {

@@ -11,12 +11,12 @@ import (
 
 // rule is what holds for the tags of one repository.
 type rule struct {
-	decision  Decision // of the tags that the filters match
-	filters   []*regexp.Regexp
-	platforms []string
-	secrets   []string              // names of pull secrets
-	origins   []imageref.Repository // where the images come from; none: from the repository itself
-	immutable []string              // expressions of tags that never move
+	decision      Decision // of the tags that the filters match
+	filters       []*regexp.Regexp
+	platforms     []string
+	secrets       []string              // names of pull secrets
+	origins       []imageref.Repository // where the images come from; none: from the repository itself
+	immutableTags []string              // the expressions themselves: for those who decide elsewhere
 }
 
 // matches says whether a filter matches the tag, or there is none (T4).
@@ -44,7 +44,7 @@ func newDefaultRule(d Defaults) (rule, error) {
 
 // newRule makes the rule of a Repository that is valid by itself. What it inherits may still not fit it.
 func newRule(spec *v1alpha1.RepositorySpec, defaults *rule) (rule, *field.Error) {
-	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames, immutable: spec.ImmutableTags}
+	r := rule{platforms: spec.Platforms, secrets: spec.PullSecretNames, immutableTags: spec.ImmutableTags}
 	if invalid := r.setOrigins(spec); invalid != nil {
 		return rule{}, invalid
 	}
