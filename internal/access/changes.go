@@ -2,7 +2,6 @@ package access
 
 import (
 	"slices"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,42 +50,47 @@ func (c *changes) tell(repo imageref.Repository) {
 }
 
 // Watch returns what an informer of pods has to tell its events to, so that Changed knows of them. changed is called first, for each
-// repository that a pod came to use or stopped to.
-func (k *Keychain) Watch(scope usage.Scope, changed func(imageref.Repository)) cache.ResourceEventHandler {
-	tell := func(repos []imageref.Repository) {
-		slices.SortFunc(repos, func(a, b imageref.Repository) int { return strings.Compare(a.String(), b.String()) })
-		for _, repo := range slices.Compact(repos) {
-			changed(repo)
-			k.changes.tell(repo)
+// repository that a pod on a node came to use or stopped to.
+func (k *Keychain) Watch(scope usage.Scope, changed func(repo imageref.Repository, node string)) cache.ResourceEventHandler {
+	tell := func(uses []use) {
+		for _, u := range uses {
+			changed(u.repo, u.node)
+			k.changes.tell(u.repo)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) { tell(repositories(scope, object)) },
+		AddFunc: func(object any) { tell(usesOf(scope, object)) },
 		UpdateFunc: func(before, after any) {
 			if !sameUse(before, after) {
-				tell(append(repositories(scope, before), repositories(scope, after)...))
+				tell(append(usesOf(scope, before), usesOf(scope, after)...))
 			}
 		},
 		DeleteFunc: func(object any) {
 			if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 				object = gone.Obj
 			}
-			tell(repositories(scope, object))
+			tell(usesOf(scope, object))
 		},
 	}
 }
 
-// repositories lists those of the images of a pod on a node.
-func repositories(scope usage.Scope, object any) []imageref.Repository {
+// use is a repository that a pod uses on a node.
+type use struct {
+	repo imageref.Repository
+	node string
+}
+
+// usesOf lists what a pod uses, if it is on a node and has not finished.
+func usesOf(scope usage.Scope, object any) []use {
 	pod, ok := object.(*corev1.Pod)
 	if !ok || !usage.Active(pod) || pod.Spec.NodeName == "" {
 		return nil
 	}
-	var repos []imageref.Repository
-	for _, ref := range scope.Pod(pod) {
-		repos = append(repos, ref.Repository)
+	var uses []use
+	for _, ref := range scope.Pod(pod) { // in the order of their names
+		uses = append(uses, use{ref.Repository, pod.Spec.NodeName})
 	}
-	return repos
+	return slices.Compact(uses)
 }
 
 // sameUse says whether a pod uses the same images, on the same node and with the same secrets, as before.

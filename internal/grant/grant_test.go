@@ -175,11 +175,10 @@ func TestGrant_A2_StartsWithoutTheAPIServerByWhatWasLastKnown(t *testing.T) {
 		w.want("node", "") // by the grant: the first yes was the origin's
 		w.want("gone", "")
 		w.end("gone")
+		w.run("gone", "b", "nosy", "wrong") // another's pod is there now
 		w.down()
-		w.known = false
-		w.known = true
 		w.restart()
-		w.set(func() { w.known = false })
+		w.known = false // nobody tells of pods then
 		w.want("node", "")
 		w.want("gone", PodsUnknown)
 		w.want("never", PodsUnknown)

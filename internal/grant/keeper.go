@@ -115,10 +115,10 @@ func (k *Keeper) refuse(r Request, why *Refusal) error {
 	return why
 }
 
-// PodsChanged has what was decided of a repository decided again: other pods use it.
-func (k *Keeper) PodsChanged(repo imageref.Repository) {
+// PodsChanged has what was decided of a repository decided again: other pods use it on a node.
+func (k *Keeper) PodsChanged(repo imageref.Repository, node string) {
 	k.verdicts.drop(repo)
-	k.lastKnown.changed(repo)
+	k.lastKnown.changed(repo, node)
 }
 
 // enter says whether something may still start in the background.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,13 +27,19 @@ type lastKnown struct {
 
 	mu    sync.Mutex
 	nodes map[string]map[string][]string // by repository and node
-	stale map[imageref.Repository]bool   // whose pods changed since it was written
-	dirty bool
+	stale map[place]bool                 // whose pods changed since
+	dirty bool                           // not written yet
+}
+
+// place is a node, for a repository.
+type place struct {
+	repo imageref.Repository
+	node string
 }
 
 // openLastKnown reads the file. On an error nothing is known, and the file is replaced.
 func openLastKnown(path string) (*lastKnown, error) {
-	l := &lastKnown{path: path, nodes: map[string]map[string][]string{}, stale: map[imageref.Repository]bool{}}
+	l := &lastKnown{path: path, nodes: map[string]map[string][]string{}, stale: map[place]bool{}}
 	if path == "" {
 		return l, nil
 	}
@@ -50,10 +57,13 @@ func openLastKnown(path string) (*lastKnown, error) {
 	return l, nil
 }
 
-// find returns the fingerprints of a node's pods.
+// find returns the fingerprints of a node's pods; none where these have changed since.
 func (l *lastKnown) find(repo imageref.Repository, node string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stale[place{repo, node}] {
+		return nil
+	}
 	return l.nodes[repo.String()][node]
 }
 
@@ -62,6 +72,7 @@ func (l *lastKnown) note(repo imageref.Repository, node string, ids []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := repo.String()
+	delete(l.stale, place{repo, node})
 	if slices.Equal(l.nodes[name][node], ids) {
 		return
 	}
@@ -72,27 +83,20 @@ func (l *lastKnown) note(repo imageref.Repository, node string, ids []string) {
 	l.dirty = true
 }
 
-// changed says that other pods use a repository.
-func (l *lastKnown) changed(repo imageref.Repository) {
+// changed says that other pods use a repository on a node.
+func (l *lastKnown) changed(repo imageref.Repository, node string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.nodes[repo.String()]) > 0 {
-		l.stale[repo] = true
+	if _, known := l.nodes[repo.String()][node]; known {
+		l.stale[place{repo, node}] = true
 	}
 }
 
-// takeStale returns the repositories whose pods changed, with the nodes that are known of each.
-func (l *lastKnown) takeStale() map[imageref.Repository][]string {
+// changes lists the nodes whose pods changed.
+func (l *lastKnown) changes() []place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := map[imageref.Repository][]string{}
-	for repo := range l.stale {
-		for node := range l.nodes[repo.String()] {
-			taken[repo] = append(taken[repo], node)
-		}
-	}
-	clear(l.stale)
-	return taken
+	return slices.Collect(maps.Keys(l.stale))
 }
 
 // forget removes a node.
@@ -100,9 +104,7 @@ func (l *lastKnown) forget(repo imageref.Repository, node string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := repo.String()
-	if _, known := l.nodes[name][node]; !known {
-		return
-	}
+	delete(l.stale, place{repo, node})
 	delete(l.nodes[name], node)
 	if len(l.nodes[name]) == 0 {
 		delete(l.nodes, name)
@@ -170,18 +172,33 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// settle forgets the nodes whose pods are gone, and writes the file. The log is told once for as long as that fails.
+// settle finds out what the pods of nodes can show now where these changed, and writes the file. The log is told once for as long as that
+// fails.
 func (k *Keeper) settle(ctx context.Context, failed *bool) {
-	for repo, nodes := range k.lastKnown.takeStale() {
-		for _, node := range nodes {
-			if pods, err := k.o.Cluster.Pods(ctx, repo, node); err == nil && len(pods) == 0 {
-				k.lastKnown.forget(repo, node)
-			}
-		}
+	for _, p := range k.lastKnown.changes() {
+		k.renew(ctx, p)
 	}
 	err := k.lastKnown.save()
 	if err != nil && !*failed {
 		k.o.Log.Error(err, "going on without")
 	}
 	*failed = err != nil
+}
+
+// renew does so for one node; where it cannot be found out, the next settle tries again.
+func (k *Keeper) renew(ctx context.Context, p place) {
+	record, err := k.book.Record(ctx, p.repo)
+	if err != nil {
+		return
+	}
+	pods, err := k.o.Cluster.Pods(ctx, p.repo, p.node)
+	if err != nil {
+		return
+	}
+	claims, err := k.o.Cluster.Claims(ctx, p.repo, pods)
+	if asked := questions(p.repo, record, claims); len(asked) > 0 && err == nil {
+		k.lastKnown.note(p.repo, p.node, ids(asked))
+	} else if err == nil {
+		k.lastKnown.forget(p.repo, p.node)
+	}
 }

@@ -108,7 +108,9 @@ func (w *world) set(change func()) {
 	close(w.changes)
 	w.changes = make(chan struct{})
 	w.mu.Unlock()
-	w.PodsChanged(w.repo)
+	for _, node := range []string{"node", "gone", "other"} {
+		w.PodsChanged(w.repo, node)
+	}
 }
 
 // run puts a pod with secrets of its namespace on a node.
