@@ -88,7 +88,10 @@ func TestServe_P3_AClientThatTakesNothingByTLSIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		if err == nil {
+			t.Error("writing an endless answer ended well")
+		}
 	case <-time.After(30 * time.Second):
 		t.Error("the server still writes to a client that takes nothing")
 	}

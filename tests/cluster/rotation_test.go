@@ -36,6 +36,8 @@ type node struct {
 	dir string
 	url string
 	log logr.Logger // where it is not set, nothing is logged
+
+	handler *relay.Handler
 }
 
 func (n *node) token() string { return filepath.Join(n.dir, "token") }
@@ -59,17 +61,17 @@ func (n *node) serve(t *testing.T, registry string, useToken, useTrust bool) {
 	o.Replicas = relay.NewReplicas([]string{registry}, func(_ context.Context, host string) ([]string, error) {
 		return []string{host}, nil
 	}, prometheus.NewGauge(prometheus.GaugeOpts{}), n.log)
-	handler := relay.New(o)
+	n.handler = relay.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { o.Replicas.Run(ctx) })
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(n.handler)
 	n.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
 		cancel()
 		running.Wait()
-		handler.Close()
+		n.handler.Close()
 	})
 }
 
@@ -92,6 +94,7 @@ func pulling(t *testing.T, nodes ...*node) *load {
 					return
 				}
 				l.pulls.Add(1)
+				n.handler.Close() // the next pull makes a connection of its own: those that are kept know of no rotation
 			}
 		})
 	}

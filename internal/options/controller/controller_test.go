@@ -87,6 +87,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
+		"A bad name":                   {[]string{"--registry-tls", "A B"}, `--registry-tls: "A B"`},
 		"No delay":                     {[]string{"--expiry-delay", "0s"}, `--expiry-delay: "0s": write a duration above 0s, such as 720h, or never`},
 		"An empty delay":               {[]string{"--expiry-delay", ""}, `--expiry-delay: ""`},
 		"Days":                         {[]string{"--expiry-delay", "30d"}, `--expiry-delay: "30d"`},

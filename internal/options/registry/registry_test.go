@@ -63,6 +63,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
+		"No certificate":                   {[]string{"--tls-cert-dir", "/nowhere"}, "--tls-cert-dir: open /nowhere/tls.crt"},
 		"No mirror":                        {[]string{"--mirrors", "0"}, "--mirrors: 0: write a number from 1 on"},
 		"A bad namespace":                  {[]string{"--pull-secret-namespaces", "a,B"}, `--pull-secret-namespaces: "B"`},
 		"An empty list is not all of them": {[]string{"--pull-secret-namespaces", ""}, "--pull-secret-namespaces: empty: write a namespace"},
