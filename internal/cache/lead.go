@@ -18,17 +18,23 @@ type leader struct {
 // deletes ends at once; Lead returns when it has. Of the processes on one store, one leads at a time: the caller sees to that.
 func (c *Cache) Lead(ctx context.Context, work func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
-	c.leader.become(ctx)
+	c.leader.begin(ctx)
 	work(ctx)
-	c.leader.become(nil)
+	c.leader.end()
 	cancel()
 	c.leader.work.Wait()
 }
 
-func (l *leader) become(ctx context.Context) {
+func (l *leader) begin(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ctx = ctx
+}
+
+func (l *leader) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ctx = nil
 }
 
 // deleting is bind for what deletes: of a shared store this process has to be the leader, else the error is store.ErrShared, and the

@@ -24,14 +24,23 @@ func (s *Store) PutDocument(ctx context.Context, repo imageref.Repository, name 
 	path, err := documentPath(repo, name)
 	if err == nil {
 		defer s.gate.pass(repo)()
-		if err = s.writer.put(ctx, path, content); err == nil {
-			err = s.heed(ctx, path)
-		}
+		err = s.putDocument(ctx, path, content)
 	}
 	if err != nil {
 		return fmt.Errorf("writing document %s of %s: %w", name, repo, err)
 	}
 	return nil
+}
+
+func (s *Store) putDocument(ctx context.Context, path string, content []byte) error {
+	before, err := s.beforeWrite(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.writer.put(ctx, path, content); err != nil {
+		return err
+	}
+	return s.heed(ctx, before, path)
 }
 
 // RemoveDocument removes a document; one that is not there is no error.

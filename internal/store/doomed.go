@@ -15,7 +15,8 @@ import (
 //   - Before the mark that decides, the sweep says what it may delete, the candidates of the mark before: they are doomed. Then it waits
 //     until nobody goes by an older look any more. Only what was doomed is deleted.
 //   - A writer first writes what makes something reachable, a tag record above all, and looks then what is doomed. What is doomed
-//     counts as gone: it has to come in anew, and what comes in under a doomed name is stored when the sweep is over.
+//     counts as gone: it has to come in anew, and what comes in under a doomed name is stored when the sweep is over. It looks before it
+//     writes, too: a sweep that has ended in between may have deleted what was written.
 //
 // So what a writer relies on is either not doomed, or the writer wrote before the mark, which then has found it reachable.
 const (
@@ -38,21 +39,40 @@ type doom struct {
 
 	mu   sync.Mutex
 	read time.Time
-	keys *candidates // nil: nothing
+	word word
 }
 
-// heed is called after writing what makes something reachable. It has later looks of this process count as gone what is doomed now, and is
-// ErrDoomed where one of the paths that were written is.
-func (s *Store) heed(ctx context.Context, paths ...string) error {
+// word is what the last sweep said: when, and what it may delete; no keys: it has ended.
+type word struct {
+	at   time.Time
+	keys *candidates
+}
+
+func (w word) has(path string) bool { return w.keys != nil && w.keys.keys.has(path) }
+
+// beforeWrite is called before writing what makes something reachable; heed gets what it returns.
+func (s *Store) beforeWrite(ctx context.Context) (word, error) {
+	if !s.shared || s.doom.own.Load() {
+		return word{}, nil
+	}
+	return s.lookDoomed(ctx)
+}
+
+// heed is called afterwards. It has later looks of this process count as gone what is doomed now, and is ErrDoomed where one of the paths that
+// were written is, or was, or may have been.
+func (s *Store) heed(ctx context.Context, before word, paths ...string) error {
 	if !s.shared || s.doom.own.Load() {
 		return nil
 	}
-	keys, err := s.lookDoomed(ctx)
+	now, err := s.lookDoomed(ctx)
 	if err != nil {
-		return fmt.Errorf("looking what a sweep deletes: %w", err)
+		return err
+	}
+	if before.keys == nil && now.keys == nil && !now.at.Equal(before.at) {
+		return ErrDoomed // a whole sweep went by
 	}
 	for _, path := range paths {
-		if keys != nil && keys.keys.has(path) {
+		if now.has(path) || before.has(path) {
 			return ErrDoomed
 		}
 	}
@@ -65,33 +85,36 @@ func (s *Store) isDoomed(ctx context.Context, path func() string) bool {
 		return false
 	}
 	s.doom.mu.Lock()
-	none := s.doom.keys == nil
+	none := s.doom.word.keys == nil
 	s.doom.mu.Unlock()
 	if none {
 		return false
 	}
-	keys, err := s.lookDoomed(ctx)
-	return err != nil || keys != nil && keys.keys.has(path())
+	now, err := s.lookDoomed(ctx)
+	return err != nil || now.has(path())
 }
 
 // lookDoomed reads what is doomed, unless it did just now.
-func (s *Store) lookDoomed(ctx context.Context) (*candidates, error) {
+func (s *Store) lookDoomed(ctx context.Context) (word, error) {
 	d := &s.doom
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	began := d.now()
 	if age := began.Sub(d.read); age >= 0 && age < d.ttl {
-		return d.keys, nil
+		return d.word, nil
 	}
 	keys, err := s.readKeys(ctx, doomedPath)
 	if err != nil {
-		return nil, err
+		return word{}, fmt.Errorf("looking what a sweep deletes: %w", err)
 	}
-	if keys != nil && began.Sub(keys.At) > doomedLife {
-		keys = nil
+	d.word, d.read = word{}, began
+	if keys != nil {
+		d.word.at = keys.At
+		if keys.Count > 0 && began.Sub(keys.At) <= doomedLife {
+			d.word.keys = keys
+		}
 	}
-	d.keys, d.read = keys, began
-	return keys, nil
+	return d.word, nil
 }
 
 // doomAll says that a sweep may delete the candidates from now on, and returns when every process knows.
@@ -118,7 +141,7 @@ func (s *Store) sweepShared(ctx context.Context, p *pass) (SweepReport, error) {
 	if ctx.Err() != nil {
 		return report, err // another process may be the sweeper by now, and have something to say itself
 	}
-	return report, errors.Join(err, s.remove(ctx, doomedPath))
+	return report, errors.Join(err, s.writeKeys(ctx, doomedPath, &candidates{At: s.doom.now()}))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -82,6 +82,10 @@ func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc 
 		return fmt.Errorf("the body's digest is %s", actual)
 	}
 	defer s.gate.pass(repo)()
+	before, err := s.beforeWrite(ctx)
+	if err != nil {
+		return err
+	}
 	if err := s.putBody(ctx, desc.Digest, body); err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc 
 	if err := s.link(ctx, key, linkRecord{int64(len(body)), desc.MediaType}); err != nil {
 		return err
 	}
-	return s.heed(ctx, blobPath(desc.Digest), key.path())
+	return s.heed(ctx, before, blobPath(desc.Digest), key.path())
 }
 
 // putBody writes a manifest's blob where it is not there in its full size.

@@ -176,10 +176,14 @@ func (sp *Spool) Commit(ctx context.Context) error {
 		return fmt.Errorf("committing %s: syncing: %w", sp.digest, noRoom(err))
 	}
 	defer sp.store.writing.lock(blobPath(sp.digest))()
-	if err := sp.placing.place(ctx); err != nil {
+	before, err := sp.store.beforeWrite(ctx)
+	if err == nil {
+		err = sp.placing.place(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
-	if err := sp.store.heed(ctx, blobPath(sp.digest)); err != nil {
+	if err := sp.store.heed(ctx, before, blobPath(sp.digest)); err != nil {
 		return fmt.Errorf("committing %s: %w", sp.digest, err)
 	}
 	sp.mu.Lock()

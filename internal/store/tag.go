@@ -100,16 +100,24 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 	defer s.gate.pass(repo)()
 	defer s.writing.lock(paths.record)()
 	was, _, known := s.tagged.get(paths.record)
+	if rec.Untagged || known && was == rec.Digest {
+		return s.writeTag(ctx, paths, rec, content) // nothing is reachable then that was not
+	}
+	before, err := s.beforeWrite(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.writeTag(ctx, paths, rec, content); err != nil {
+		return err
+	}
+	return s.heed(ctx, before, paths.record)
+}
+
+func (s *Store) writeTag(ctx context.Context, paths tagPaths, rec TagRecord, content []byte) error {
 	if err := s.linkTag(ctx, paths, rec); err != nil {
 		return err
 	}
-	if err := s.writer.put(ctx, paths.record, content); err != nil {
-		return err
-	}
-	if rec.Untagged || known && was == rec.Digest {
-		return nil // nothing is reachable that was not
-	}
-	return s.heed(ctx, paths.record)
+	return s.writer.put(ctx, paths.record, content)
 }
 
 // linkTag makes distribution's links say what a record says.
