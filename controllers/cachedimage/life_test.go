@@ -108,6 +108,23 @@ func TestImage_RetainedDoesNotExpire(t *testing.T) {
 	shows(t, nginx, v1alpha1.ReasonUnused, "nothing uses it", true)
 }
 
+func TestImage_PinnedDoesNotExpire(t *testing.T) {
+	clock := newClock()
+	p := start(t, setup{options: Options{ExpiryDelay: month, Now: clock.Now}})
+	nginx := create(t, image(t, "nginx:1.27", func(i *v1alpha1.CachedImage) {
+		i.Spec.PinnedDigest = "sha256:" + strings.Repeat("0", 64)
+		i.Spec.ExpiresAt = new(metav1.NewTime(clock.Now().Add(-month)))
+	}))
+	mustExpire(t, p)
+	shows(t, nginx, v1alpha1.ReasonRetained, "nothing uses it, but spec.pinnedDigest keeps it", false)
+	now := get(t, nginx)
+	now.Spec.PinnedDigest = ""
+	if err := cluster.Update(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, nginx, v1alpha1.ReasonUnused, "nothing uses it", true)
+}
+
 func TestImage_KeepsThePersonsExpiryWhileUnused(t *testing.T) {
 	clock := newClock()
 	p := start(t, setup{options: Options{ExpiryDelay: month, Now: clock.Now}})

@@ -80,13 +80,19 @@ func TestPin_UnpinnedWithoutItsOriginServesTheLastCompleteRevision(t *testing.T)
 	f.pinTo(t, "app:1", all[0])
 	moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
 	f.held(t, all[0], HeldPinned)
+	f.sweep(t, 0)
 	f.origin.Refuse()
 	f.unpin(t, "app:1")
-	f.expect(t, "app", "1", all[0], Stale)
+	f.policies.set(Policy{})
+	eventually(t, "the mirror failed", func() bool { return f.mirrors.failed(tagKey{repository("app"), "1"}) })
+	if outcome := f.expect(t, "app", "1", all[0], Stale); outcome.Why != "incomplete" {
+		t.Errorf("got the reason %q, want incomplete", outcome.Why)
+	}
 	f.origin.Heal()
 	eventually(t, "the new revision", func() bool {
 		f.clock.advance(time.Minute)
-		return f.image(t, "app:1").Digest == moved.Digest
+		desc, _ := f.resolve(t, "app", "1")
+		return desc.Digest == moved.Digest
 	})
 }
 

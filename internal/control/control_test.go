@@ -166,9 +166,11 @@ func TestControl_FailuresKeepTheirKind(t *testing.T) {
 				return errors.As(err, &e) && e.Reason == upstream.Refused
 			},
 		},
-		"A shared store": {err: store.ErrShared, check: func(err error) bool { return errors.Is(err, store.ErrShared) }},
-		"A full disk":    {err: store.ErrNoRoom, check: func(err error) bool { return errors.Is(err, store.ErrNoRoom) }},
-		"Anything else":  {err: errors.New("the roof is on fire"), check: func(err error) bool { return err != nil }},
+		"A shared store":     {err: store.ErrShared, check: func(err error) bool { return errors.Is(err, store.ErrShared) }},
+		"A pin of an object": {err: cache.ErrPinnedByObject, check: func(err error) bool { return errors.Is(err, cache.ErrPinnedByObject) }},
+		"No pin":             {err: cache.ErrNotPinned, check: func(err error) bool { return errors.Is(err, cache.ErrNotPinned) }},
+		"A full disk":        {err: store.ErrNoRoom, check: func(err error) bool { return errors.Is(err, store.ErrNoRoom) }},
+		"Anything else":      {err: errors.New("the roof is on fire"), check: func(err error) bool { return err != nil }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
