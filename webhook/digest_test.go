@@ -62,6 +62,12 @@ func (w *world) try(owner func(*corev1.Pod), image string) string {
 	return pod.Spec.Containers[0].Image
 }
 
+// both says whether each of two replicas makes the same of the image of a pod.
+func (w *world) both(owner func(*corev1.Pod), image, want string) bool {
+	first, second := w.try(owner, image), w.try(owner, image)
+	return first == want && second == want
+}
+
 // resolving has the tags of a repository of the test's own resolved, and returns its name; its tag 1 has a history.
 func resolving(t *testing.T, w *world, history ...v1alpha1.Revision) string {
 	t.Helper()
@@ -123,7 +129,7 @@ func TestDigest_TwoReplicasGiveAllPodsOfARevisionTheSame(t *testing.T) {
 	// Current for a minute only a second after the ReplicaSet was created.
 	image := resolving(t, w, since(second, created.Add(time.Second-time.Minute)), since(first, created.Add(-time.Hour)))
 	want := behind + image + ":1@" + first
-	eventually(t, "both replicas to know the image", func() bool { return w.try(ofOld, image+":1") == want && w.try(ofOld, image+":1") == want })
+	eventually(t, "both replicas to know the image", func() bool { return w.both(ofOld, image+":1", want) })
 	for range 10 {
 		if got := w.try(ofOld, image+":1"); got != want {
 			t.Errorf("a pod of the old revision has %s, want %s", got, want)
@@ -154,7 +160,7 @@ func TestDigest_StaysWhenItsHistoryIsGone(t *testing.T) {
 	_, ofSet := w.replicaSet()
 	image := resolving(t, w, since(first, time.Now().Add(-time.Hour)))
 	want := behind + image + ":1@" + first
-	eventually(t, "the replicas to know the image", func() bool { return w.try(ofSet, image+":1") == want && w.try(ofSet, image+":1") == want })
+	eventually(t, "the replicas to know the image", func() bool { return w.both(ofSet, image+":1", want) })
 	pod := w.pod("running", container("c", image+":1"))
 	ofSet(pod)
 	w.create(pod)
@@ -168,7 +174,7 @@ func TestDigest_StaysWhenItsHistoryIsGone(t *testing.T) {
 	tell(t, &object, since(second, time.Now().Add(-time.Hour)))
 	_, ofOther := w.replicaSet()
 	other := behind + image + ":1@" + second
-	eventually(t, "the replicas to know its new history", func() bool { return w.try(ofOther, image+":1") == other && w.try(ofOther, image+":1") == other })
+	eventually(t, "the replicas to know its new history", func() bool { return w.both(ofOther, image+":1", other) })
 	for range 4 {
 		if got := w.try(ofSet, image+":1"); got != want {
 			t.Errorf("a pod beside one that runs %s has %s", want, got)
@@ -197,7 +203,7 @@ func TestDigest_OfEveryKindOfOwner(t *testing.T) {
 	}})
 	set, _ := w.replicaSet()
 	resolved, tag := behind+image+":1@"+first, behind+image+":1"
-	eventually(t, "the replicas to know the image", func() bool { return w.try(nil, image+":1") == resolved && w.try(nil, image+":1") == resolved })
+	eventually(t, "the replicas to know the image", func() bool { return w.both(nil, image+":1", resolved) })
 	gone := set.DeepCopy()
 	gone.UID = "gone"
 	for name, tt := range map[string]struct {
@@ -227,7 +233,7 @@ func TestDigest_OnlyWhereTheRepositoryInForceSaysSo(t *testing.T) {
 	w := newReplicas(t)
 	image := resolving(t, w, since(first, time.Now().Add(-time.Hour)))
 	resolved := behind + image + ":1@" + first
-	eventually(t, "the replicas to know the image", func() bool { return w.try(nil, image+":1") == resolved && w.try(nil, image+":1") == resolved })
+	eventually(t, "the replicas to know the image", func() bool { return w.both(nil, image+":1", resolved) })
 	var repository v1alpha1.Repository
 	if err := cluster.Get(t.Context(), client.ObjectKey{Name: image}, &repository); err != nil {
 		t.Fatal(err)
@@ -238,5 +244,5 @@ func TestDigest_OnlyWhereTheRepositoryInForceSaysSo(t *testing.T) {
 	}
 	create(t, &v1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Name: image + "-younger"}, Spec: v1alpha1.RepositorySpec{Name: image, ResolveDigests: true}})
 	tag := behind + image + ":1"
-	eventually(t, "the tag to stay a tag", func() bool { return w.try(nil, image+":1") == tag && w.try(nil, image+":1") == tag })
+	eventually(t, "the tag to stay a tag", func() bool { return w.both(nil, image+":1", tag) })
 }

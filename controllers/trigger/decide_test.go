@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -154,8 +155,6 @@ func at(restarted time.Time) map[string]string {
 
 func with(annotations map[string]string, interval string) map[string]string {
 	more := map[string]string{v1alpha1.AnnotationRestartInterval: interval}
-	for key, value := range annotations {
-		more[key] = value
-	}
+	maps.Copy(more, annotations)
 	return more
 }

@@ -43,30 +43,9 @@ func (w *workload) String() string {
 
 // read asks the API server for a workload, its revisions and its pods. The object is of a cache, and is not changed.
 func (r *Reconciler) read(ctx context.Context, cached client.Object) (*workload, error) {
-	w := &workload{restarts: map[string]bool{}}
-	var selector *metav1.LabelSelector
-	switch cached.(type) {
-	case *appsv1.Deployment:
-		object := &appsv1.Deployment{}
-		if err := r.o.Live.Get(ctx, client.ObjectKeyFromObject(cached), object); err != nil {
-			return nil, err
-		}
-		w.object, w.kind, w.template, selector = object, "Deployment", &object.Spec.Template, object.Spec.Selector
-		w.paused = object.Spec.Paused
-	case *appsv1.StatefulSet:
-		object := &appsv1.StatefulSet{}
-		if err := r.o.Live.Get(ctx, client.ObjectKeyFromObject(cached), object); err != nil {
-			return nil, err
-		}
-		w.object, w.kind, w.template, selector = object, "StatefulSet", &object.Spec.Template, object.Spec.Selector
-		w.onDelete = object.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-	case *appsv1.DaemonSet:
-		object := &appsv1.DaemonSet{}
-		if err := r.o.Live.Get(ctx, client.ObjectKeyFromObject(cached), object); err != nil {
-			return nil, err
-		}
-		w.object, w.kind, w.template, selector = object, "DaemonSet", &object.Spec.Template, object.Spec.Selector
-		w.onDelete = object.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
+	w, selector, err := r.get(ctx, cached)
+	if err != nil {
+		return nil, err
 	}
 	w.paused = w.paused || w.object.GetAnnotations()[v1alpha1.AnnotationPaused] == "true"
 	w.remember(w.template.Annotations)
@@ -90,6 +69,35 @@ func (r *Reconciler) read(ctx context.Context, cached client.Object) (*workload,
 		}
 	}
 	return w, nil
+}
+
+// get asks the API server for the object of a workload, and returns the selector of its pods too.
+func (r *Reconciler) get(ctx context.Context, cached client.Object) (*workload, *metav1.LabelSelector, error) {
+	key := client.ObjectKeyFromObject(cached)
+	restarts := map[string]bool{}
+	switch cached.(type) {
+	case *appsv1.Deployment:
+		object := &appsv1.Deployment{}
+		err := r.o.Live.Get(ctx, key, object)
+		return &workload{
+			object: object, kind: "Deployment", template: &object.Spec.Template, restarts: restarts, paused: object.Spec.Paused,
+		}, object.Spec.Selector, err
+	case *appsv1.StatefulSet:
+		object := &appsv1.StatefulSet{}
+		err := r.o.Live.Get(ctx, key, object)
+		return &workload{
+			object: object, kind: "StatefulSet", template: &object.Spec.Template, restarts: restarts,
+			onDelete: object.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
+		}, object.Spec.Selector, err
+	case *appsv1.DaemonSet:
+		object := &appsv1.DaemonSet{}
+		err := r.o.Live.Get(ctx, key, object)
+		return &workload{
+			object: object, kind: "DaemonSet", template: &object.Spec.Template, restarts: restarts,
+			onDelete: object.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
+		}, object.Spec.Selector, err
+	}
+	return nil, nil, fmt.Errorf("a %T is not rolled", cached)
 }
 
 // readRevisions reads what the revisions of a workload tell, and returns the objects that control its pods.
