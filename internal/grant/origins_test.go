@@ -12,7 +12,7 @@ import (
 // hardened is another origin of the images of a world's repository.
 var hardened = imageref.Repository{Host: "registry.corp", Path: "hardened/app"}
 
-func TestAdmit_A1_AnotherOriginsYesHoldsWhileItIsAsked(t *testing.T) {
+func TestGrant_A1_AnotherOriginsYesHoldsWhileItIsAsked(t *testing.T) {
 	t.Parallel()
 	for name, granted := range map[string]func(*world){
 		"Confirmed": func(w *world) { w.want("one", "") },
@@ -33,7 +33,7 @@ func TestAdmit_A1_AnotherOriginsYesHoldsWhileItIsAsked(t *testing.T) {
 	}
 }
 
-func TestAdmit_A1_WhatWasPublicIsNotSoFromAnotherOrigin(t *testing.T) {
+func TestGrant_A1_WhatWasPublicIsNotSoFromAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.allow(authn.AuthConfig{})
@@ -44,7 +44,7 @@ func TestAdmit_A1_WhatWasPublicIsNotSoFromAnotherOrigin(t *testing.T) {
 	w.want("", NoNode)
 }
 
-func TestAdmit_A1_ACredentialForAnotherRepositoryGrantsNothingHere(t *testing.T) {
+func TestGrant_A1_ACredentialForAnotherRepositoryGrantsNothingHere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.run("one", "a", "pod", "pull")

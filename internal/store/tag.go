@@ -100,7 +100,7 @@ func (s *Store) putTag(ctx context.Context, repo imageref.Repository, tag string
 	defer s.gate.pass(repo)()
 	defer s.writing.lock(paths.record)()
 	was, _, known := s.tagged.get(paths.record)
-	if rec.Untagged || known && was == rec.Digest {
+	if rec.Untagged || known && was == rec.Digest && rec.Upstream == "" && rec.Pin.By == "" {
 		return s.writeTag(ctx, paths, rec, content) // nothing is reachable then that was not
 	}
 	before, err := s.beforeWrite(ctx)

@@ -37,7 +37,7 @@ func newSecureWorld(t *testing.T, name string, change func(*Options)) *world {
 		known := NewReplicas([]string{front.listen(t, certificate.Config())}, func(_ context.Context, host string) ([]string, error) {
 			return []string{host}, nil
 		}, prometheus.NewGauge(prometheus.GaugeOpts{}), logr.Discard())
-		known.refresh(t.Context())
+		known.Refresh(t.Context())
 		o.Replicas, o.Trust, o.Origin = known, trust, nil
 		change(o)
 	})

@@ -82,7 +82,7 @@ func TestAttack_A3_ARepositoryLeadsToNoSecretElsewhere(t *testing.T) {
 	larder := w.newRegistry(t, o)
 	larder.Start(t)
 	process.Eventually(t, "the registry to have looked for the secret", func() bool {
-		got, body := larder.Get(t, http.MethodGet, manifest)
+		got, body := larder.Get(t, http.MethodGet, manifestPath)
 		if got.StatusCode == http.StatusOK {
 			t.Fatalf("it pulled with a secret of another namespace: %s", body)
 		}
@@ -132,12 +132,12 @@ func TestAttack_APodCallsTheRegistry(t *testing.T) {
 	larder.Write(t, "token", "right\n")
 	larder.Start(t)
 	shown := []string{"Authorization", "Bearer right"}
-	if got, _ := larder.Get(t, http.MethodGet, manifest, shown...); got.StatusCode != http.StatusOK {
+	if got, _ := larder.Get(t, http.MethodGet, manifestPath, shown...); got.StatusCode != http.StatusOK {
 		t.Fatalf("with the token: %d", got.StatusCode)
 	}
 	asked := o.Count(origin.Everything())
 	paths := []string{
-		manifest, "/v2/" + process.Host + "/team/app/blobs/" + image.Blobs[1].Digest.String(), "/v2/team/app/manifests/v1?ns=" + process.Host,
+		manifestPath, "/v2/" + process.Host + "/team/app/blobs/" + image.Blobs[1].Digest.String(), "/v2/team/app/manifests/v1?ns=" + process.Host,
 		"/v2/" + process.Host + "/team/app/tags/list", "/v2/" + process.Host + "/team/app/referrers/" + image.Digest.String(),
 		"/v2/" + process.Host + "/team/other/manifests/v1", "/v2/" + process.Host + "/team/app/blobs/uploads/", "/v2/_catalog", "/v2/",
 	}
@@ -162,7 +162,7 @@ func TestAttack_APodCallsTheRegistry(t *testing.T) {
 	if n := o.Count(origin.Everything()); n != asked {
 		t.Errorf("the origin was asked %d times", n-asked)
 	}
-	if got, _ := larder.Get(t, http.MethodGet, manifest, shown...); got.StatusCode != http.StatusOK {
+	if got, _ := larder.Get(t, http.MethodGet, manifestPath, shown...); got.StatusCode != http.StatusOK {
 		t.Errorf("the image afterwards: %d", got.StatusCode)
 	}
 }

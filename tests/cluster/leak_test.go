@@ -94,7 +94,7 @@ func TestLeak_NoOutputHasASecret(t *testing.T) {
 		out.pull(t, "http://"+larder.Addr, path, "Authorization", "Bearer client-pass-4715")
 		out.pull(t, "http://"+larder.Addr, path, "Authorization", "Bearer hush-token-4714", "Larder-Node", "worker")
 	}
-	paths := []string{manifest, manifest + "?token=query-4716", "/v2/team/app/manifests/v1?ns=" + process.Host + "&x=query-4716",
+	paths := []string{manifestPath, manifestPath + "?token=query-4716", "/v2/team/app/manifests/v1?ns=" + process.Host + "&x=query-4716",
 		"/v2/" + process.Host + "/team/other/manifests/v1", "/v2/" + process.Host + "/team/app/tags/list?last=query-4716"}
 	for _, effect := range []origin.Effect{
 		origin.Status(500), origin.Status(403), origin.Status(429), origin.Reset(), origin.RedirectTo("http://169.254.169.254/?X-Amz-Signature=signature-4717"),

@@ -29,7 +29,7 @@ import (
 	"github.com/larder-dev/larder/tests/process"
 )
 
-const manifest = "/v2/" + process.Host + "/team/app/manifests/v1"
+const manifestPath = "/v2/" + process.Host + "/team/app/manifests/v1"
 
 // node is a node's relay with its files, before a registry, and nobody else: what the registry does not answer fails.
 type node struct {
@@ -89,7 +89,7 @@ func pulling(t *testing.T, nodes ...*node) *load {
 	for _, n := range nodes {
 		l.clients.Go(func() {
 			for ctx.Err() == nil {
-				if status, err := pull(t.Context(), n.url+manifest); err != nil || status != http.StatusOK {
+				if status, err := pullFrom(t.Context(), n.url+manifestPath); err != nil || status != http.StatusOK {
 					t.Errorf("a pull: %d, %v", status, err)
 					return
 				}
@@ -115,7 +115,7 @@ func (l *load) goOn(t *testing.T) {
 	process.Eventually(t, "more pulls", func() bool { return l.pulls.Load() >= want || t.Failed() })
 }
 
-func pull(ctx context.Context, url string) (int, error) {
+func pullFrom(ctx context.Context, url string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
@@ -146,7 +146,7 @@ func TestRotation_TheTokenIsReplacedWithoutAFailedPull(t *testing.T) {
 		n.serve(t, larder.Addr, true, false)
 	}
 	asks := func(shown string) int {
-		got, _ := larder.Get(t, http.MethodGet, manifest, "Authorization", "Bearer "+shown)
+		got, _ := larder.Get(t, http.MethodGet, manifestPath, "Authorization", "Bearer "+shown)
 		return got.StatusCode
 	}
 	l := pulling(t, nodes[0], nodes[0], nodes[1], nodes[1])
@@ -215,7 +215,7 @@ func TestRotation_TheCertificateIsReplacedWithoutAFailedPull(t *testing.T) {
 	process.Eventually(t, "the nodes to see that", func() bool { return nodes[0].trusts(t, 1) && nodes[1].trusts(t, 1) })
 	l.goOn(t)
 	l.end()
-	if got, err := pull(t.Context(), "http://"+larder.Addr+manifest); err == nil && got == http.StatusOK {
+	if got, err := pullFrom(t.Context(), "http://"+larder.Addr+manifestPath); err == nil && got == http.StatusOK {
 		t.Error("the registry answers in plain HTTP too")
 	}
 }
