@@ -148,13 +148,8 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	if done {
 		im.failure, im.tries, im.retryAt = nil, 0, time.Time{}
 	}
-	urgent := im.mirrored == nil && p.previous.LastSuccessfulPull == nil
-	switch {
-	case p.out || p.expired || p.broken != nil || !idle || im.attempt != nil:
-	case !p.pinned() && !p.now.Before(im.pin.retryAt):
-		r.mirror(im, urgent, p.pin.digest)
-	case !done && !p.now.Before(im.due(&p.stored)):
-		r.mirror(im, urgent, "")
+	if idle && im.attempt == nil && !p.out && !p.expired && p.broken == nil {
+		r.begin(p, im, done)
 	}
 	if p.whole() {
 		im.failure = nil
@@ -170,6 +165,17 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	p.unpinned = im.pin.failure
 	if at := im.pin.retryAt; !p.pinned() && (p.retryAt.IsZero() || at.Before(p.retryAt)) {
 		p.retryAt = at
+	}
+}
+
+// begin starts to bring in what an image lacks: the revision that it is to be pinned to first. Its caller holds the memory's lock.
+func (r *Reconciler) begin(p *pass, im *image, done bool) {
+	urgent := im.mirrored == nil && p.previous.LastSuccessfulPull == nil
+	switch {
+	case !p.pinned() && !p.now.Before(im.pin.retryAt):
+		r.mirror(im, urgent, p.pin.digest)
+	case !done && !p.now.Before(im.due(&p.stored)):
+		r.mirror(im, urgent, "")
 	}
 }
 

@@ -50,7 +50,7 @@ func registryPart() v1alpha1.CachedImageStatus {
 	return v1alpha1.CachedImageStatus{
 		Phase: v1alpha1.CachedImageReady, IsCached: new(true), Size: new(resource.MustParse("1536Ki")), LastSync: at(0), LastSeenUpstream: at(0),
 		LastSuccessfulPull: at(-time.Hour), ObservedGeneration: 1,
-		History: []v1alpha1.Revision{{Digest: "sha256:a", FirstSeen: *at(-time.Hour), LastSeen: *at(0), Cause: v1alpha1.RevisionPulled}},
+		History:    []v1alpha1.Revision{{Digest: "sha256:a", FirstSeen: *at(-time.Hour), LastSeen: *at(0), Cause: v1alpha1.RevisionPulled}},
 		Conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue), condition(v1alpha1.ConditionUpToDate, metav1.ConditionTrue)},
 	}
 }
@@ -106,7 +106,7 @@ func applyImage(t *testing.T, cluster *kube.Cluster) {
 	}
 
 	checked := registryPart()
-	checked.LastSync, checked.LastSeenUpstream, checked.History[0].LastSeen = at(3*time.Minute), at(3*time.Minute), *at(3*time.Minute)
+	checked.LastSync, checked.LastSeenUpstream, checked.History[0].LastSeen = at(3*time.Minute), at(3*time.Minute), *at(3 * time.Minute)
 	early, due := noon.Add(4*time.Minute), noon.Truncate(time.Second).Add(10*time.Minute)
 	step("A mere timestamp", status.Registry, checked, early, false, due.Sub(early))
 	step("A mere timestamp whose time has come", status.Registry, checked, due, true, 0)

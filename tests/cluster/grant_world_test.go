@@ -47,10 +47,16 @@ func newGuarded(t *testing.T) *guarded {
 // secretIn creates a pull secret with which a user pulls from the origin.
 func (g *guarded) secretIn(t *testing.T, ns, name string, user origin.User) {
 	t.Helper()
+	g.secretFor(t, process.Host, ns, name, user)
+}
+
+// secretFor creates one for another host.
+func (g *guarded) secretFor(t *testing.T, host, ns, name string, user origin.User) {
+	t.Helper()
 	auth := base64.StdEncoding.EncodeToString([]byte(user.Name + ":" + user.Password))
 	create(t, g.world, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Type: corev1.SecretTypeDockerConfigJson,
-		StringData: map[string]string{corev1.DockerConfigJsonKey: fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, process.Host, auth)},
+		StringData: map[string]string{corev1.DockerConfigJsonKey: fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, auth)},
 	})
 }
 

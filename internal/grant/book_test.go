@@ -1,0 +1,32 @@
+package grant
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestBook_KeepsNoCredential(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("one", "a", "pod", "pull")
+	w.want("one", "")
+	w.restart()
+	files := 0
+	err := filepath.WalkDir(w.data, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		files++
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, []byte(alice.Username)) || bytes.Contains(content, []byte(alice.Password)) {
+			t.Errorf("%s tells a credential: %s", path, content)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files in the store: %v", files, err)
+	}
+}
