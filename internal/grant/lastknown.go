@@ -195,7 +195,7 @@ func (k *Keeper) renew(ctx context.Context, p place) {
 	if err != nil {
 		return
 	}
-	claims, err := k.o.Cluster.Claims(ctx, p.repo, pods)
+	claims, err := k.claims(ctx, p.repo, pods)
 	if asked := questions(p.repo, record, claims); len(asked) > 0 && err == nil {
 		k.lastKnown.note(p.repo, p.node, ids(asked))
 	} else if err == nil {

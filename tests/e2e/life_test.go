@@ -23,7 +23,7 @@ func (l *larder) upgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.release.Install(t.Context(), chart); err != nil {
+	if err := l.release.Install(t.Context(), chart, "config.keepWorkloadImages=false"); err != nil { // its roles do not have all that takes now
 		t.Fatal(err)
 	}
 	kubectl(t, "run", "old", "--namespace", "shop", "--image", image)
