@@ -28,8 +28,8 @@ func (l *larder) upgrade(t *testing.T) {
 	}
 	kubectl(t, "run", "old", "--namespace", "shop", "--image", image)
 	kubectl(t, "wait", "--namespace", "shop", "pod/old", "--for=condition=Ready", "--timeout=120s")
-	kubectl(t, "wait", cachedImage(t, image), "--for=condition=Ready", "--timeout=60s")
-	l.install(t)
+	l.install(t) // with the fields of the objects that it lacks, too
+	kubectl(t, "wait", cachedImage(t, image), "--for=condition=Ready", "--timeout=120s")
 	forget(t, []string{"old"}, image)
 	kubectl(t, "wait", repositoryOf(t, host+"/team/old"), "--for=jsonpath={.status.access.public}=true", "--timeout=60s")
 	l.origin.Refuse()
