@@ -215,6 +215,10 @@ func fingerprint(s *v1alpha1.CachedImageStatus) string {
 	kept := *s
 	kept.LastSync, kept.LastSeenUpstream, kept.UsedBy, kept.Progress = nil, nil, nil, ""
 	kept.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionInUse })
+	kept.History = slices.Clone(s.History)
+	for i := range kept.History {
+		kept.History[i].LastSeen = metav1.Time{}
+	}
 	slices.SortFunc(kept.Conditions, func(a, b metav1.Condition) int { return strings.Compare(a.Type, b.Type) })
 	text, _ := json.Marshal(kept) // it was, or will be, written as JSON
 	return events.ID(string(text))

@@ -157,11 +157,16 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	if im.attempt != nil {
 		im.attempt.show(p)
 	}
+	p.refreshed, p.answer = o.handled, o.answer
+	im.tell(p)
+}
+
+// tell has a pass say how things stand with an image. Its caller holds the memory's lock.
+func (im *image) tell(p *pass) {
 	p.failure, p.mirrored, p.retryAt, p.problem = im.failure, im.mirrored, im.due(&p.stored), im.problem
 	if p.out {
 		p.failure, p.retryAt = nil, time.Time{}
 	}
-	p.refreshed, p.answer = o.handled, o.answer
 	p.unpinned = im.pin.failure
 	if at := im.pin.retryAt; !p.pinned() && (p.retryAt.IsZero() || at.Before(p.retryAt)) {
 		p.retryAt = at

@@ -85,9 +85,9 @@ func Repositories() map[string]RepositoryCase {
 		"A grant for a month":                          {spec{Name: "a", GrantTTL: "720h"}, nil},
 		"A grant for no time":                          {spec{Name: "a", GrantTTL: "0s"}, []string{"spec.grantTTL"}},
 		"A grant for ever":                             {spec{Name: "a", GrantTTL: "never"}, []string{"spec.grantTTL"}},
-		"A history":                                    {spec{Name: "a", HistoryLimit: ptr(100)}, nil},
-		"No history":                                   {spec{Name: "a", HistoryLimit: ptr(0)}, []string{"spec.historyLimit"}},
-		"Too long a history":                           {spec{Name: "a", HistoryLimit: ptr(101)}, []string{"spec.historyLimit"}},
+		"A history":                                    {spec{Name: "a", HistoryLimit: new(int32(100))}, nil},
+		"No history":                                   {spec{Name: "a", HistoryLimit: new(int32(0))}, []string{"spec.historyLimit"}},
+		"Too long a history":                           {spec{Name: "a", HistoryLimit: new(int32(101))}, []string{"spec.historyLimit"}},
 		"Immutable tags":                               {spec{Name: "a", ImmutableTags: []string{`:v[0-9.]+$`}}, nil},
 		"Immutable tags that are not RE2":              {spec{Name: "a", ImmutableTags: []string{"(?=a)"}}, []string{"spec.immutableTags[0]"}},
 		"Empty immutable tags":                         {spec{Name: "a", ImmutableTags: []string{""}}, []string{"spec.immutableTags[0]"}},
@@ -111,5 +111,3 @@ func numbered(prefix string, n int) []string {
 	}
 	return all
 }
-
-func ptr(n int32) *int32 { return &n }

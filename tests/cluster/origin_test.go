@@ -34,7 +34,7 @@ func TestOrigin_A3_AnotherSourceWithThePodsSecretForIt(t *testing.T) {
 	})
 	create(t, w, repository("team", v1alpha1.RepositorySpec{Name: process.Host + "/team/app", Origin: "registry.corp/hardened/app"}))
 	larder.Start(t)
-	bearer := []string{"Authorization", "Bearer secret-of-the-test"}
+	bearer := []string{"Authorization", "Bearer secret-of-the-test", "Larder-Node", "worker"}
 	process.Eventually(t, "the registry to tell proxies of it", func() bool {
 		_, text := larder.Get(t, http.MethodGet, names.Path, bearer...)
 		return strings.Contains(string(text), `"origins":["registry.corp/hardened/app"]`)

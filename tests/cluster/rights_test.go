@@ -26,7 +26,30 @@ import (
 var seldom = map[kube.Right]string{
 	{User: controller, Verb: "patch", Resource: "events"}:             "an event that repeats is counted up",
 	{User: registry, Verb: "patch", Resource: "events.k8s.io/events"}: "an event that repeats is counted up",
+
+	{User: registry, Verb: "create", Resource: "coordination.k8s.io/leases"}: onABucket,
+	{User: registry, Verb: "get", Resource: "coordination.k8s.io/leases"}:    onABucket,
+	{User: registry, Verb: "update", Resource: "coordination.k8s.io/leases"}: onABucket,
+
+	{User: controller, Verb: "get", Resource: "apps/controllerrevisions"}: resolved,
+	{User: controller, Verb: "get", Resource: "apps/daemonsets"}:          resolved,
+	{User: controller, Verb: "get", Resource: "apps/deployments"}:         resolved,
+	{User: controller, Verb: "get", Resource: "apps/replicasets"}:         resolved,
+	{User: controller, Verb: "get", Resource: "apps/statefulsets"}:        resolved,
+	{User: controller, Verb: "get", Resource: "batch/jobs"}:               resolved,
+	{User: controller, Verb: "patch", Resource: "apps/daemonsets"}:        rolled,
+	{User: controller, Verb: "patch", Resource: "apps/deployments"}:       rolled,
+	{User: controller, Verb: "patch", Resource: "apps/statefulsets"}:      rolled,
+	{User: controller, Verb: "create", Resource: "events.k8s.io/events"}:  rolled,
+	{User: controller, Verb: "patch", Resource: "events.k8s.io/events"}:   rolled,
 }
+
+// What other tests do under the same roles.
+const (
+	onABucket = "replicas share a bucket: TestReplicas_B1_T3_AsOneRegistry"
+	resolved  = "a tag is resolved, or a workload rolled: TestRollout_UnderItsRoles"
+	rolled    = "a workload is rolled: TestRollout_UnderItsRoles"
+)
 
 // rights are those that a file of the chart grants to a user.
 func rights(t *testing.T, file, user string) map[kube.Right]bool {
@@ -66,7 +89,8 @@ func TestRoles_EveryRightIsUsed(t *testing.T) {
 	w := newWorldIn(t, c)
 	o := origin.New(t, origin.WithTokens(alice))
 	o.Push(t, "team/app:v1", origin.RandomImage(1, 4<<10))
-	larder := w.newRegistry(t, o)
+	larder := w.newRegistry(t, o, "--token-file", "token") // without one there is nothing to say of who may pull
+	larder.Write(t, "token", "secret-of-the-test\n")
 	hook := w.newHook(t, "--token-secret", "larder-token", "--registry-tls", "larder-registry", "--registry-tls-settle", "2s",
 		"--expiry-delay", "3s", "--expiry-grace", "2s")
 	larder.Start(t)

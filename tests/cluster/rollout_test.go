@@ -36,9 +36,14 @@ func TestRollout_UnderItsRoles(t *testing.T) {
 			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMirrored, LastTransitionTime: metav1.NewTime(now)},
 		},
 	}
-	if err := w.Status().Update(t.Context(), image); err != nil {
-		t.Fatal(err)
-	}
+	told := image.Status
+	process.Eventually(t, "the status to be written", func() bool { // the controller writes too
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(image), image); err != nil {
+			t.Fatal(err)
+		}
+		image.Status = told
+		return w.Status().Update(t.Context(), image) == nil
+	})
 	labels := map[string]string{"app": "shop"}
 	web := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: appsv1.DeploymentSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{

@@ -22,7 +22,9 @@ type known struct {
 	Cached bool          `json:"cached,omitempty"` // stored whole
 	Gone   bool          `json:"gone,omitempty"`   // its origin has it no more
 	Stale  string        `json:"stale,omitempty"`  // why its origin does not confirm it
-	At     time.Time     `json:"at"`               // when it was told: what tells one change from the same one later
+	Pinned bool          `json:"pinned,omitempty"`
+	Held   digest.Digest `json:"held,omitempty"` // what its origin has, of an immutable tag that was moved
+	At     time.Time     `json:"at"`             // when it was told: what tells one change from the same one later
 	image  cache.Image   // of which it is known
 }
 
@@ -32,7 +34,10 @@ var reasons = map[upstream.Reason]string{
 }
 
 func knownOf(image cache.Image) known {
-	k := known{Digest: image.Digest, Cached: image.Complete, image: image}
+	k := known{Digest: image.Digest, Cached: image.Complete, Pinned: image.Pin.By != "", image: image}
+	if image.Moved {
+		k.Held = image.Upstream
+	}
 	origin, failedThere := errors.AsType[*upstream.Error](image.Problem)
 	switch {
 	case failedThere && origin.Reason == upstream.NotFound:
@@ -41,42 +46,85 @@ func knownOf(image cache.Image) known {
 		k.Stale = reasons[origin.Reason]
 	case image.Problem != nil:
 		k.Stale = "OriginFailed"
-	case image.Upstream != image.Digest:
+	case !k.behind() || k.Held != "":
+	case k.Pinned:
+		k.Stale = "Pinned"
+	default:
 		k.Stale = "Moved"
 	}
 	return k
 }
 
+// behind says whether the origin has another revision.
+func (k *known) behind() bool { return k.image.Upstream != "" && k.image.Upstream != k.Digest }
+
+// step is what changed of an image from before to after.
+type step struct {
+	ref           imageref.Reference
+	before, after known
+	now           time.Time
+	told          []events.Change
+}
+
 // changes lists what changed from before to after. A tag of which nothing was told has nothing but that it is mirrored.
-func (before known) changes(ref imageref.Reference, after known, now time.Time) (changes []events.Change) {
-	tell := func(c events.Change) {
-		c.Image, c.Digest, c.At = ref.String(), after.Digest, now
-		c.ID = events.ID(string(c.Kind), c.Image, before.At.UTC().String(), string(before.Digest), string(c.Digest))
-		changes = append(changes, c)
+func (before known) changes(ref imageref.Reference, after known, now time.Time) []events.Change {
+	s := step{ref: ref, before: before, after: after, now: now}
+	s.moved()
+	s.held()
+	s.confirmed()
+	s.origin()
+	return s.told
+}
+
+func (s *step) tell(c events.Change) {
+	c.Image, c.Digest, c.At = s.ref.String(), s.after.Digest, s.now
+	c.ID = events.ID(string(c.Kind), c.Image, s.before.At.UTC().String(), string(s.before.Digest), string(c.Digest))
+	s.told = append(s.told, c)
+}
+
+func (s *step) moved() {
+	another := s.before.Digest != s.after.Digest
+	if s.before.Digest != "" && another {
+		s.tell(events.Change{Kind: events.Moved, Previous: s.before.Digest})
 	}
-	if before.Digest != "" && before.Digest != after.Digest {
-		tell(events.Change{Kind: events.Moved, Previous: before.Digest})
+	if s.after.Cached && (!s.before.Cached || another) {
+		s.tell(events.Change{Kind: events.Mirrored, Bytes: s.after.image.Size})
 	}
-	if after.Cached && (!before.Cached || before.Digest != after.Digest) {
-		tell(events.Change{Kind: events.Mirrored, Bytes: after.image.Size})
-	}
+}
+
+// held is about tags that are where somebody has them, and not where their origin is.
+func (s *step) held() {
 	switch {
-	case after.Stale != "" && before.Stale == "":
-		c := events.Change{Kind: events.Stale, Reason: after.Stale, Since: after.image.ProblemAt}
-		if after.image.Upstream != after.Digest {
-			c.Upstream = after.image.Upstream
+	case s.after.Pinned && (!s.before.Pinned || s.before.Digest != s.after.Digest):
+		s.tell(events.Change{Kind: events.Pinned, Previous: s.before.Digest})
+	case s.before.Pinned && !s.after.Pinned:
+		s.tell(events.Change{Kind: events.Unpinned})
+	}
+	if s.after.Held != "" && s.before.Held != s.after.Held {
+		s.tell(events.Change{Kind: events.Held, Upstream: s.after.Held})
+	}
+}
+
+func (s *step) confirmed() {
+	switch {
+	case s.after.Stale != "" && s.before.Stale == "":
+		c := events.Change{Kind: events.Stale, Reason: s.after.Stale, Since: s.after.image.ProblemAt}
+		if s.after.behind() {
+			c.Upstream = s.after.image.Upstream
 		}
-		tell(c)
-	case after.Stale == "" && before.Stale != "" && !after.Gone && before.Digest == after.Digest:
-		tell(events.Change{Kind: events.Current})
+		s.tell(c)
+	case s.after.Stale == "" && s.before.Stale != "" && !s.after.Gone && s.before.Digest == s.after.Digest:
+		s.tell(events.Change{Kind: events.Current})
 	}
+}
+
+func (s *step) origin() {
 	switch {
-	case after.Gone && !before.Gone && before.Digest != "":
-		tell(events.Change{Kind: events.Gone, Reason: "NotFound", Since: after.image.CheckedAt})
-	case before.Gone && !after.Gone && after.Stale == "":
-		tell(events.Change{Kind: events.Back})
+	case s.after.Gone && !s.before.Gone && s.before.Digest != "":
+		s.tell(events.Change{Kind: events.Gone, Reason: "NotFound", Since: s.after.image.CheckedAt})
+	case s.before.Gone && !s.after.Gone && s.after.Stale == "":
+		s.tell(events.Change{Kind: events.Back})
 	}
-	return changes
 }
 
 // record is what was told of all tags. It is one goroutine's.
