@@ -7,7 +7,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/cache"
@@ -16,6 +15,7 @@ import (
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/ocipath"
+	"github.com/larder-dev/larder/internal/token"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -143,11 +143,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 
 // admits says whether a request comes from somebody who may ask at all.
 func (h *Handler) admits(r *http.Request) bool {
-	if h.holds == nil {
-		return true
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	return ok && strings.EqualFold(scheme, "bearer") && h.holds(token)
+	return h.holds == nil || h.holds(token.Bearer(r))
 }
 
 // refuseMethod tells first of a manifest that no method could name: the spec's conformance suite puts one under a malformed

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
@@ -36,19 +38,21 @@ const (
 type Reconciler struct {
 	client client.Client
 	keeper *grant.Keeper
+	owns   func(imageref.Repository) bool
 	now    func() time.Time
 	start  time.Time
 }
 
-// New returns a reconciler of what a keeper knows. The client's cache is indexed by usage.IndexImages and usage.IndexRepositories.
-func New(c client.Client, keeper *grant.Keeper) *Reconciler {
-	return &Reconciler{client: c, keeper: keeper, now: time.Now, start: time.Now()}
+// New returns a reconciler of what a keeper knows, for the repositories that this replica owns. The client's cache is indexed by
+// usage.IndexImages and usage.IndexRepositories.
+func New(c client.Client, keeper *grant.Keeper, owns func(imageref.Repository) bool) *Reconciler {
+	return &Reconciler{client: c, keeper: keeper, owns: owns, now: time.Now, start: time.Now()}
 }
 
 // Register adds the reconciler to a manager. It needs no leader.
 func (r *Reconciler) Register(m manager.Manager) error {
 	err := ctrl.NewControllerManagedBy(m).Named("access").
-		Watches(&v1alpha1.Repository{}, &handler.EnqueueRequestForObject{}).
+		Watches(&v1alpha1.Repository{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(r.follow)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NeedLeaderElection: new(false)}).
 		Complete(r)
@@ -67,6 +71,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	repo, err := imageref.ParseRepository(object.Spec.Name)
 	if err != nil || !object.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil //nolint:nilerr // its own status says that it is not in force
+	}
+	if !r.owns(repo) {
+		return ctrl.Result{RequeueAfter: again}, nil
 	}
 	wait, err := r.learn(ctx, &object, repo)
 	if err != nil {

@@ -32,7 +32,8 @@ type Options struct {
 	Secrets    client.Reader                           // not a cache: asks the API server for each secret by its name
 	Namespace  string                                  // Larder's own
 	Namespaces []string                                // in which pull secrets may be read; none: in all
-	Own        func(repo imageref.Repository) []string // the Repository's pullSecretNames; they are in Namespace
+	Own        func(repo imageref.Repository) []string // the pullSecretNames that a repository is asked with; they are in Namespace
+	OwnOf      func(repo imageref.Repository) []string // those of its own Repository alone, which open it to all; nil: the same
 	Log        logr.Logger
 }
 
@@ -49,6 +50,9 @@ func New(o Options) *Keychain {
 	if o.Own == nil {
 		o.Own = func(imageref.Repository) []string { return nil }
 	}
+	if o.OwnOf == nil {
+		o.OwnOf = o.Own
+	}
 	if o.Users == nil {
 		o.Users = func(repo imageref.Repository) []imageref.Repository { return []imageref.Repository{repo} }
 	}
@@ -60,7 +64,7 @@ func New(o Options) *Keychain {
 // answer, it returns an error beside what it knows from before.
 func (k *Keychain) Find(ctx context.Context, repo imageref.Repository) ([]authn.AuthConfig, error) {
 	cloud := meanwhile(func() []authn.AuthConfig { return k.cloud.find(ctx, repo.Host) })
-	own := meanwhile(func() result { return k.read(ctx, repo, k.own(repo)) })
+	own := meanwhile(func() result { return k.read(ctx, repo, k.inLarders(k.o.Own(repo))) })
 	of := k.ofPods(ctx, repo)
 	owned := own()
 	return slices.Concat(of.credentials, owned.credentials, cloud()), errors.Join(of.err, owned.err)
@@ -89,10 +93,10 @@ func (k *Keychain) ofPods(ctx context.Context, repo imageref.Repository) result 
 	return k.read(ctx, repo, k.named(pods))
 }
 
-// own names the secrets of the Repository.
-func (k *Keychain) own(repo imageref.Repository) []types.NamespacedName {
+// inLarders are secrets in Larder's own namespace.
+func (k *Keychain) inLarders(secrets []string) []types.NamespacedName {
 	var names []types.NamespacedName
-	for _, name := range k.o.Own(repo) {
+	for _, name := range secrets {
 		names = append(names, types.NamespacedName{Namespace: k.o.Namespace, Name: name})
 	}
 	return names

@@ -58,10 +58,11 @@ func (k *Keychain) Claims(ctx context.Context, repo imageref.Repository, pods []
 	return claims, err
 }
 
-// Own reads what Larder itself can show, as grant.Cluster has it.
-func (k *Keychain) Own(ctx context.Context, repo imageref.Repository) ([]grant.Claim, error) {
-	cloud := meanwhile(func() []authn.AuthConfig { return k.cloud.find(ctx, repo.Host) })
-	found, err := k.entries(ctx, repo, k.own(repo))
+// Own reads what Larder itself can show, as grant.Cluster has it: the secrets of repo's own Repository, and not of others that ask the
+// origin too.
+func (k *Keychain) Own(ctx context.Context, repo, origin imageref.Repository) ([]grant.Claim, error) {
+	cloud := meanwhile(func() []authn.AuthConfig { return k.cloud.find(ctx, origin.Host) })
+	found, err := k.entries(ctx, origin, k.inLarders(k.o.OwnOf(repo)))
 	var claims []grant.Claim
 	for _, e := range found {
 		claims = append(claims, grant.Claim{Credential: e.config, Source: sourceSecret + e.from.Name})
@@ -73,12 +74,12 @@ func (k *Keychain) Own(ctx context.Context, repo imageref.Repository) ([]grant.C
 }
 
 // OwnSources names where Own looks, as grant.Cluster has it.
-func (k *Keychain) OwnSources(repo imageref.Repository) []string {
+func (k *Keychain) OwnSources(repo, origin imageref.Repository) []string {
 	var sources []string
-	for _, name := range k.o.Own(repo) {
+	for _, name := range k.o.OwnOf(repo) {
 		sources = append(sources, sourceSecret+name)
 	}
-	if k.cloud.owns(repo.Host) {
+	if k.cloud.owns(origin.Host) {
 		sources = append(sources, sourceCloud)
 	}
 	return sources

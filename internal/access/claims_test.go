@@ -42,12 +42,12 @@ func TestClaims_A3_OfThePodsOfANodeWithTheirNamespace(t *testing.T) {
 	if diff := cmp.Diff([]string{"narrow", "wide"}, names); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
-	own, err := w.Keychain.Own(t.Context(), teamApp)
+	own, err := w.Keychain.Own(t.Context(), teamApp, teamApp)
 	w.must(err)
 	if len(own) != 1 || own[0].Source != "secret/hub" || own[0].Credential.Username != "hub" {
 		t.Errorf("Own = %v", own)
 	}
-	if diff := cmp.Diff([]string{"secret/hub", "secret/missing"}, w.OwnSources(teamApp)); diff != "" {
+	if diff := cmp.Diff([]string{"secret/hub", "secret/missing"}, w.OwnSources(teamApp, teamApp)); diff != "" {
 		t.Errorf("own sources (-want +got):\n%s", diff)
 	}
 	if all, err := w.Pods(t.Context(), teamApp, ""); err != nil || len(all) != 2 {

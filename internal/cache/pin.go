@@ -73,7 +73,7 @@ func (c *Cache) PinStored(ctx context.Context, ref imageref.Reference, pin Pin) 
 
 // bringPinned brings in the revision that a tag is to be pinned to. Until forget is called, no sweep takes it.
 func (c *Cache) bringPinned(ctx context.Context, key tagKey, pin Pin, progress func(Progress)) (desc ocispec.Descriptor, forget func() error, err error) {
-	release, err := c.mirrors.enter(ctx, key.repo.Host)
+	release, err := c.mirrors.enter(ctx, c.origin.Place(key.repo))
 	if err != nil {
 		return desc, nil, err
 	}
@@ -194,6 +194,8 @@ func mayUnpin(r *store.TagRecord, by store.PinOwner) error {
 		return ErrNotPinned
 	case by == store.ByHand && r.Pin.By == store.ByObject:
 		return ErrPinnedByObject
+	case by != r.Pin.By: // a person's pin is no object's to end
+		return ErrNotPinned
 	}
 	return nil
 }

@@ -189,6 +189,20 @@ func (b *Book) readKey(ctx context.Context, anew bool) ([]byte, error) {
 	return key, err
 }
 
+// share adds namespaces to a grant, if it is there still: it may have been revoked.
+func (b *Book) share(ctx context.Context, repo imageref.Repository, id string, namespaces []string) {
+	err := b.change(ctx, repo, func(r *Record) *Record {
+		i := slices.IndexFunc(r.Grants, func(g Grant) bool { return g.ID == id })
+		if i < 0 {
+			return r
+		}
+		return r.with(Grant{ID: id, Namespaces: namespaces, GrantedAt: r.Grants[i].GrantedAt})
+	})
+	if err != nil {
+		b.log.Error(err, "whose grant it is too is kept in memory alone", "repository", repo.String())
+	}
+}
+
 // Add notes that the origin said yes. Where that cannot be written, it holds in memory: a disk that is full or read-only is no reason to
 // refuse a pull.
 func (b *Book) Add(ctx context.Context, repo imageref.Repository, g Grant) {

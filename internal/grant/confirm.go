@@ -43,10 +43,13 @@ type question struct {
 // on when they are gone, so that who comes again finds its answer.
 func (k *Keeper) confirm(ctx context.Context, q question, probe upstream.Probe) error {
 	name := q.repo.String() + " " + q.name
-	if known, ok := k.denials.Get(name); ok && k.o.Now().Before(known.until) {
-		return known.err
+	about := name + " " + probe.Reference + probe.Blob.String() // what one has not may be told of another
+	for _, known := range []string{name, about} {
+		if said, ok := k.denials.Get(known); ok && k.o.Now().Before(said.until) {
+			return said.err
+		}
 	}
-	done := k.flight.DoChan(name, func() (any, error) { return nil, k.ask(name, q, probe) })
+	done := k.flight.DoChan(about, func() (any, error) { return nil, k.ask(name, about, q, probe) })
 	select {
 	case result := <-done:
 		return result.Err
@@ -55,7 +58,7 @@ func (k *Keeper) confirm(ctx context.Context, q question, probe upstream.Probe) 
 	}
 }
 
-func (k *Keeper) ask(name string, q question, probe upstream.Probe) error {
+func (k *Keeper) ask(name, about string, q question, probe upstream.Probe) error {
 	leave, err := k.enter()
 	if err != nil {
 		return err
@@ -76,7 +79,7 @@ func (k *Keeper) ask(name string, q question, probe upstream.Probe) error {
 	case a.denied != nil:
 		hold, outcome = deniedFor, "denied"
 	case a.notFound != nil:
-		outcome = "not_found"
+		name, outcome = about, "not_found"
 	}
 	k.o.Metrics.GrantChecks.WithLabelValues(outcome).Inc()
 	if k.ctx.Err() == nil {

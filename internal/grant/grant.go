@@ -51,10 +51,10 @@ type Cluster interface {
 	Pods(ctx context.Context, repo imageref.Repository, node string) ([]Pod, error)
 	// Claims reads what pods can show to an origin, in the order of A3. On an error, what is known from before comes with it.
 	Claims(ctx context.Context, origin imageref.Repository, pods []Pod) ([]Claim, error)
-	// Own reads what Larder itself can show to an origin. On an error, what is known from before comes with it.
-	Own(ctx context.Context, origin imageref.Repository) ([]Claim, error)
+	// Own reads what Larder itself can show to an origin for the images of repo. On an error, what is known from before comes with it.
+	Own(ctx context.Context, repo, origin imageref.Repository) ([]Claim, error)
 	// OwnSources names the sources of which Own reads, without asking anybody.
-	OwnSources(origin imageref.Repository) []string
+	OwnSources(repo, origin imageref.Repository) []string
 	// Changed returns a channel that is closed when another pod comes to use an image of repo, or one stops to.
 	Changed(repo imageref.Repository) <-chan struct{}
 }

@@ -86,6 +86,12 @@ func (h *hearing) forNode(ctx context.Context) bool {
 
 // look decides by the pods that are known now.
 func (h *hearing) look(ctx context.Context) bool {
+	record, err := h.book.Record(ctx, h.request.Repo) // anew: what it says is to be no older than the ruling
+	if err != nil {
+		h.said.add(err)
+		return false
+	}
+	h.record = record
 	waiting, cancel := context.WithTimeout(ctx, podsPatience)
 	defer cancel()
 	repo, node := h.request.Repo, h.request.Node
@@ -119,7 +125,7 @@ func (h *hearing) granted(asked []question) bool {
 		h.lastKnown.note(h.request.Repo, h.request.Node, ids(asked))
 		h.admit(h.request.Node, g)
 		if slices.ContainsFunc(q.namespaces, func(n string) bool { return !slices.Contains(g.Namespaces, n) }) {
-			h.keep(h.request.Repo, Grant{ID: g.ID, Namespaces: q.namespaces, GrantedAt: g.GrantedAt})
+			h.share(h.request.Repo, g.ID, q.namespaces)
 		}
 		return true
 	}

@@ -23,7 +23,7 @@ const (
 type Options struct {
 	Cluster Cluster
 	Rule    func(imageref.Repository) Rule // quick: it is asked for each request
-	// Origins are the repositories that are asked for the images of one; nil, or none: itself. What one of them grants is granted.
+	// Origins are the repositories that are asked for the images of one; nil, or none: itself. The first says who may pull.
 	Origins func(imageref.Repository) []imageref.Repository
 	// AskedFor are the repositories for whose images one is asked; nil: itself alone.
 	AskedFor  func(imageref.Repository) []imageref.Repository
@@ -146,9 +146,9 @@ func (k *Keeper) background(fn func(context.Context)) {
 	}()
 }
 
-// keep writes a grant in the background.
-func (k *Keeper) keep(repo imageref.Repository, g Grant) {
-	k.background(func(ctx context.Context) { k.book.Add(ctx, repo, g) })
+// share notes in the background that pods of more namespaces have the credential of a grant.
+func (k *Keeper) share(repo imageref.Repository, id string, namespaces []string) {
+	k.background(func(ctx context.Context) { k.book.share(ctx, repo, id, namespaces) })
 }
 
 // Close ends what runs in the background, and waits for it.

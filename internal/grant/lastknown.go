@@ -164,7 +164,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			k.settle(context.WithoutCancel(ctx), &failed)
+			k.save(&failed)
 			return
 		case <-tick.C:
 			k.settle(ctx, &failed)
@@ -178,6 +178,10 @@ func (k *Keeper) settle(ctx context.Context, failed *bool) {
 	for _, p := range k.lastKnown.changes() {
 		k.renew(ctx, p)
 	}
+	k.save(failed)
+}
+
+func (k *Keeper) save(failed *bool) {
 	err := k.lastKnown.save()
 	if err != nil && !*failed {
 		k.o.Log.Error(err, "going on without")

@@ -40,6 +40,7 @@ type world struct {
 	yes      map[authn.AuthConfig]bool // whom the origin lets pull
 	origin   error                     // what it answers to all others
 	asked    int
+	places   []imageref.Repository // that were asked
 	changes  chan struct{}
 	refusals []*Refusal
 }
@@ -157,6 +158,7 @@ func (w *world) Confirm(_ context.Context, origin imageref.Repository, c authn.A
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
+	w.places = append(w.places, origin)
 	if len(w.from) > 0 && !slices.Contains(w.from, origin) {
 		return fmt.Errorf("%s is not to be asked", origin)
 	}
@@ -198,13 +200,13 @@ func (w *world) Claims(_ context.Context, _ imageref.Repository, pods []Pod) ([]
 	return claims, nil
 }
 
-func (w *world) Own(context.Context, imageref.Repository) ([]Claim, error) {
+func (w *world) Own(context.Context, imageref.Repository, imageref.Repository) ([]Claim, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.own), nil
 }
 
-func (w *world) OwnSources(imageref.Repository) []string {
+func (w *world) OwnSources(imageref.Repository, imageref.Repository) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var sources []string

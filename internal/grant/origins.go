@@ -2,65 +2,59 @@ package grant
 
 import (
 	"context"
-	"errors"
 
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
-// origins are the repositories that are asked for the images of repo; never none.
-func (k *Keeper) origins(repo imageref.Repository) []imageref.Repository {
+// originOf is the repository whose word counts for the images of repo: the first that is asked for them. Another that is asked where that
+// fails may let more people pull, and gives bytes alone.
+func (k *Keeper) originOf(repo imageref.Repository) imageref.Repository {
 	if k.o.Origins != nil {
 		if origins := k.o.Origins(repo); len(origins) > 0 {
-			return origins
+			return origins[0]
 		}
 	}
-	return []imageref.Repository{repo}
+	return repo
 }
 
-// shown gathers what can be shown to the origins of repo. On an error, what is known comes with it.
-func (k *Keeper) shown(repo imageref.Repository, to func(origin imageref.Repository) ([]Claim, error)) ([]Claim, error) {
-	var all []Claim
-	var errs []error
-	for _, origin := range k.origins(repo) {
-		claims, err := to(origin)
-		for _, c := range claims {
-			c.origin = origin
-			all = append(all, c)
-		}
-		errs = append(errs, err)
+// shown has claims be for an origin.
+func shown(origin imageref.Repository, claims []Claim) []Claim {
+	for i := range claims {
+		claims[i].origin = origin
 	}
-	return all, errors.Join(errs...)
+	return claims
 }
 
-// claims are what pods can show to the origins of repo.
+// claims are what pods can show to the origin of repo.
 func (k *Keeper) claims(ctx context.Context, repo imageref.Repository, pods []Pod) ([]Claim, error) {
-	return k.shown(repo, func(origin imageref.Repository) ([]Claim, error) { return k.o.Cluster.Claims(ctx, origin, pods) })
+	origin := k.originOf(repo)
+	claims, err := k.o.Cluster.Claims(ctx, origin, pods)
+	return shown(origin, claims), err
 }
 
-// own is what Larder itself can show to the origins of repo.
+// own is what Larder itself can show to the origin of repo.
 func (k *Keeper) own(ctx context.Context, repo imageref.Repository) ([]Claim, error) {
-	return k.shown(repo, func(origin imageref.Repository) ([]Claim, error) { return k.o.Cluster.Own(ctx, origin) })
+	origin := k.originOf(repo)
+	claims, err := k.o.Cluster.Own(ctx, repo, origin)
+	return shown(origin, claims), err
 }
 
 // everybodys is what everybody may be served for: Larder's own, that of the registries' files, and nothing at all.
 func (k *Keeper) everybodys(ctx context.Context, repo imageref.Repository) ([]Claim, error) {
-	return k.shown(repo, func(origin imageref.Repository) ([]Claim, error) {
-		claims, err := k.o.Cluster.Own(ctx, origin)
-		for _, config := range k.origin.Files(ctx, origin) {
-			claims = append(claims, Claim{Credential: config, Source: sourceFiles})
-		}
-		return append(claims, Claim{}), err
-	})
+	origin := k.originOf(repo)
+	claims, err := k.o.Cluster.Own(ctx, repo, origin)
+	for _, config := range k.origin.Files(ctx, origin) {
+		claims = append(claims, Claim{Credential: config, Source: sourceFiles})
+	}
+	return shown(origin, append(claims, Claim{})), err
 }
 
-// forAll are the IDs of the grants that everybody holds: by the origins and the sources of Larder's own that count now.
+// forAll are the IDs of the grants that everybody holds: by the origin and the sources of Larder's own that count now.
 func (k *Keeper) forAll(repo imageref.Repository) map[string]bool {
-	ids := map[string]bool{}
-	for _, origin := range k.origins(repo) {
-		ids[ofOrigin(Anonymous, repo, origin)] = true
-		for _, source := range append(k.o.Cluster.OwnSources(origin), sourceFiles) {
-			ids[ofOrigin(OwnPrefix+source, repo, origin)] = true
-		}
+	origin := k.originOf(repo)
+	ids := map[string]bool{ofOrigin(Anonymous, repo, origin): true}
+	for _, source := range append(k.o.Cluster.OwnSources(repo, origin), sourceFiles) {
+		ids[ofOrigin(OwnPrefix+source, repo, origin)] = true
 	}
 	return ids
 }

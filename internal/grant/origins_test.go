@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -52,4 +53,19 @@ func TestGrant_A1_ACredentialForAnotherRepositoryGrantsNothingHere(t *testing.T)
 	w.restart()
 	w.down()
 	w.want("one", Unavailable)
+}
+
+func TestGrant_A1_AFallbackHasNoSay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	fallback := imageref.Repository{Host: "public.example", Path: "app"}
+	w.set(func() { w.from = []imageref.Repository{hardened, fallback} })
+	w.allow()
+	w.Proven(fallback, upstream.Proof{}) // which everybody may pull from
+	w.want("", NoNode)
+	w.restart()
+	w.want("", NoNode)
+	if slices.Contains(w.places, fallback) {
+		t.Errorf("asked were %v", w.places)
+	}
 }

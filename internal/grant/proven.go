@@ -41,8 +41,8 @@ func claimOf(origin imageref.Repository, p upstream.Proof) Claim {
 
 // learn keeps a proof as a grant to those who can show the credential now: of one that nobody has, nobody knows whose it was.
 func (k *Keeper) learn(ctx context.Context, repo, origin imageref.Repository, p upstream.Proof) error {
-	if !slices.Contains(k.origins(repo), origin) {
-		return nil // it is asked for others
+	if k.originOf(repo) != origin {
+		return nil // it has no say here
 	}
 	record, err := k.book.Record(ctx, repo)
 	if err != nil {

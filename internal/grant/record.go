@@ -68,6 +68,9 @@ func (r *Record) with(g Grant) *Record {
 	i, known := slices.BinarySearchFunc(next.Grants, g.ID, func(g Grant, id string) int { return strings.Compare(g.ID, id) })
 	if known {
 		g.Namespaces = append(slices.Clone(g.Namespaces), next.Grants[i].Namespaces...)
+		if next.Grants[i].GrantedAt.After(g.GrantedAt) {
+			g.GrantedAt = next.Grants[i].GrantedAt
+		}
 	}
 	slices.Sort(g.Namespaces)
 	g.Namespaces = slices.Compact(g.Namespaces)

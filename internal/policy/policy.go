@@ -132,6 +132,11 @@ func (s *Set) PullSecrets(repo imageref.Repository) []string {
 	return secrets
 }
 
+// OwnPullSecrets returns the names of those of its own Repository alone.
+func (s *Set) OwnPullSecrets(repo imageref.Repository) []string {
+	return slices.Clone(s.rules[repo].secrets)
+}
+
 func compareRepositories(a, b imageref.Repository) int {
 	return strings.Compare(a.String(), b.String())
 }

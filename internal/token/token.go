@@ -9,7 +9,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -24,6 +26,15 @@ type File struct {
 	mu     sync.RWMutex
 	lines  [][]byte
 	looked time.Time
+}
+
+// Bearer is the token that a request shows; empty: it shows none.
+func Bearer(r *http.Request) string {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return token
 }
 
 // New returns a token that nobody can guess.

@@ -55,7 +55,7 @@ func (p *process) manage(ctx context.Context) error {
 	}
 	mirrors := mirror.New(o)
 	if keeper := p.server.Grants(); keeper != nil {
-		if err := granted.New(m.GetClient(), keeper).Register(m); err != nil {
+		if err := granted.New(m.GetClient(), keeper, p.owns).Register(m); err != nil {
 			return err
 		}
 	}

@@ -89,6 +89,7 @@ func newProcess(ctx context.Context, o registry.Options, log logr.Logger) (*proc
 	p.keychain = access.New(access.Options{
 		Pods: p.pods, Secrets: secrets, Namespace: o.Cluster.Namespace, Namespaces: o.PullSecretNamespaces,
 		Own:   func(repo imageref.Repository) []string { return p.policies.Load().PullSecrets(repo) },
+		OwnOf: func(repo imageref.Repository) []string { return p.policies.Load().OwnPullSecrets(repo) },
 		Users: func(repo imageref.Repository) []imageref.Repository { return p.policies.Load().AskedFor(repo) },
 		Log:   log.WithName("access"),
 	})

@@ -3,12 +3,12 @@ package server
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/names"
 	"github.com/larder-dev/larder/internal/policy"
+	"github.com/larder-dev/larder/internal/token"
 )
 
 // namesFace serves the document of names to larder-proxy, and hands everything else on.
@@ -46,11 +46,7 @@ func (f *namesFace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *namesFace) admits(r *http.Request) bool {
-	if f.holds == nil {
-		return true
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	return ok && strings.EqualFold(scheme, "bearer") && f.holds(token)
+	return f.holds == nil || f.holds(token.Bearer(r))
 }
 
 func (f *namesFace) answer(w http.ResponseWriter, r *http.Request) {
