@@ -58,6 +58,11 @@ func knownOf(image cache.Image) known {
 // behind says whether the origin has another revision.
 func (k *known) behind() bool { return k.image.Upstream != "" && k.image.Upstream != k.Digest }
 
+// same says whether nothing changed that is told of.
+func (k *known) same(now *known) bool {
+	return k.Digest == now.Digest && k.Cached == now.Cached && k.Gone == now.Gone && k.Stale == now.Stale && k.Pinned == now.Pinned && k.Held == now.Held
+}
+
 // step is what changed of an image from before to after.
 type step struct {
 	ref           imageref.Reference
@@ -66,9 +71,9 @@ type step struct {
 	told          []events.Change
 }
 
-// changes lists what changed from before to after. A tag of which nothing was told has nothing but that it is mirrored.
-func (before known) changes(ref imageref.Reference, after known, now time.Time) []events.Change {
-	s := step{ref: ref, before: before, after: after, now: now}
+// changes lists what changed from what was known to after. A tag of which nothing was told has nothing but that it is mirrored.
+func (k *known) changes(ref imageref.Reference, after known, now time.Time) []events.Change {
+	s := step{ref: ref, before: *k, after: after, now: now}
 	s.moved()
 	s.held()
 	s.confirmed()
@@ -157,7 +162,7 @@ func (r *record) of(ref imageref.Reference) known { return r.tags[ref.String()] 
 func (r *record) note(ref imageref.Reference, now known, at time.Time) {
 	before, ok := r.tags[ref.String()]
 	now.Gone = now.Gone || before.Gone && now.Stale != ""
-	if ok && before.Digest == now.Digest && before.Cached == now.Cached && before.Gone == now.Gone && before.Stale == now.Stale {
+	if ok && before.same(&now) {
 		return
 	}
 	now.At = at.UTC().Truncate(time.Millisecond)
