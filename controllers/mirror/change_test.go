@@ -96,6 +96,30 @@ func TestChanges_EachIsToldOnceToAll(t *testing.T) {
 	}
 }
 
+func TestChanges_OfWhatHoldsATagAreToldToAll(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).start()
+	first := r.origin.Push(t, "app:1", origin.RandomImage(1, 4<<10)).Digest
+	object := r.ready(r.image("app", "app:1"))
+	second := r.moved(object)
+	r.hears(r.heard.kinds()...)
+	told := func(want events.Kind) events.Change {
+		r.until(func() string { return string(want) }, func() bool { return slices.Contains(r.heard.kinds(), string(want)) })
+		changes := r.heard.changes()
+		return changes[slices.IndexFunc(changes, func(c events.Change) bool { return c.Kind == want })]
+	}
+	r.pin(object, first)
+	if c := told(events.Pinned); c.Digest != first || c.Previous != second {
+		t.Errorf("the pin was told as %+v", c)
+	}
+	r.pin(object, "")
+	if c := told(events.Unpinned); c.Digest != second || c.Previous != first {
+		t.Errorf("its end was told as %+v", c)
+	}
+	r.told(object, "Pinned")
+	r.told(object, "Unpinned")
+}
+
 func TestChanges_AreToldBeforeTheStatusIsWrittenAndNeverLost(t *testing.T) {
 	t.Parallel()
 	r := newRig(t).start()

@@ -114,8 +114,9 @@ func since(digest string, at time.Time) v1alpha1.Revision {
 
 func tell(t *testing.T, image *v1alpha1.CachedImage, history ...v1alpha1.Revision) {
 	t.Helper()
+	before := image.DeepCopy()
 	image.Status.History = history
-	if err := cluster.Status().Update(t.Context(), image); err != nil {
+	if err := cluster.Status().Patch(t.Context(), image, client.MergeFrom(before)); err != nil { // the controller writes too
 		t.Fatal(err)
 	}
 }

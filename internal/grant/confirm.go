@@ -42,13 +42,10 @@ type question struct {
 // confirm asks the origin about a credential, once for all who need to know, and keeps a yes. The question belongs to none of them: it runs
 // on when they are gone, so that who comes again finds its answer.
 func (k *Keeper) confirm(ctx context.Context, q question, probe upstream.Probe) error {
-	name := q.repo.String() + " " + q.name
-	about := name + " " + probe.Reference + probe.Blob.String() // what one has not may be told of another
-	for _, known := range []string{name, about} {
-		if said, ok := k.denials.Get(known); ok && k.o.Now().Before(said.until) {
-			return said.err
-		}
+	if err := k.lastAnswer(q, probe); err != nil {
+		return err
 	}
+	name, about := q.names(probe)
 	done := k.flight.DoChan(about, func() (any, error) { return nil, k.ask(name, about, q, probe) })
 	select {
 	case result := <-done:
@@ -56,6 +53,23 @@ func (k *Keeper) confirm(ctx context.Context, q question, probe upstream.Probe) 
 	case <-ctx.Done():
 		return errLate
 	}
+}
+
+// names are by what an answer is remembered: of the credential, and of the credential and what it was tried on.
+func (q *question) names(probe upstream.Probe) (of, about string) {
+	of = q.repo.String() + " " + q.name
+	return of, of + " " + probe.Reference + probe.Blob.String()
+}
+
+// lastAnswer is one, other than yes, that an origin gave a moment ago; nil where there is none.
+func (k *Keeper) lastAnswer(q question, probe upstream.Probe) error {
+	of, about := q.names(probe)
+	for _, name := range []string{of, about} {
+		if said, ok := k.denials.Get(name); ok && k.o.Now().Before(said.until) {
+			return said.err
+		}
+	}
+	return nil
 }
 
 func (k *Keeper) ask(name, about string, q question, probe upstream.Probe) error {
@@ -106,8 +120,13 @@ func questions(repo imageref.Repository, record *Record, claims []Claim) []quest
 
 // confirmAny asks about one credential after the other, until one is good.
 func (k *Keeper) confirmAny(ctx context.Context, asked []question, probe upstream.Probe, said *answers) bool {
-	for n, q := range asked {
-		if n == maxTried {
+	tried := 0
+	for _, q := range asked {
+		if err := k.lastAnswer(q, probe); err != nil { // costs nobody a try
+			said.add(err)
+			continue
+		}
+		if tried++; tried > maxTried {
 			said.add(fmt.Errorf("%d credentials are more than one request asks about", len(asked)))
 			return false
 		}

@@ -189,6 +189,18 @@ func TestGrant_A2_StartsWithoutTheAPIServerByWhatWasLastKnown(t *testing.T) {
 	})
 }
 
+func TestGrant_ARefusalTellsNoTenantOfAnother(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.allow()
+		w.run("node", "b", "nosy", "wrong")
+		w.run("node", "a", "quiet", "pull")
+		w.want("node", Refused)
+		if said := w.refusals[0].Message; strings.Contains(said, "quiet") || strings.Contains(said, "nosy") {
+			t.Errorf("it says %q", said)
+		}
+	})
+}
+
 func TestGrant_Revoked(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.run("node", "a", "app", "pull")

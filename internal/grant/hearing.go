@@ -151,7 +151,7 @@ func (h *hearing) admit(node string, g Grant) {
 			until = end
 		}
 	}
-	h.verdicts.add(h.request.Repo, h.at, node, verdict{h.rule, until})
+	h.verdicts.add(h.request.Repo, h.at, node, verdict{terms{h.rule, h.originOf(h.request.Repo)}, until})
 }
 
 func ids(asked []question) []string {

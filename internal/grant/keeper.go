@@ -78,7 +78,7 @@ func New(book *Book, origin Origin, o Options) (*Keeper, error) {
 // Admit returns nil where a request may be answered, else a *Refusal, or the error of ctx.
 func (k *Keeper) Admit(ctx context.Context, r Request) error {
 	rule := k.o.Rule(r.Repo)
-	if rule.Shared || k.verdicts.admits(r.Repo, r.Node, rule) {
+	if rule.Shared || k.verdicts.admits(r.Repo, r.Node, terms{rule, k.originOf(r.Repo)}) {
 		return nil
 	}
 	h := &hearing{Keeper: k, request: r, rule: rule, at: k.verdicts.begin(r.Repo)}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/larder-dev/larder/internal/upstream"
@@ -70,8 +71,11 @@ func (r *Refusal) say(format string, args ...any) *Refusal {
 // maxNamed is how many pods a message names.
 const maxNamed = 3
 
-// names words the pods that a request is for.
+// names words the pods that a request is for. Those of several tenants are not told of each other.
 func (h *hearing) names() string {
+	if slices.ContainsFunc(h.pods, func(pod Pod) bool { return pod.Namespace != h.pods[0].Namespace }) {
+		return fmt.Sprintf("each of the %d pods that use it on node %s", len(h.pods), h.request.Node)
+	}
 	var names []string
 	for _, pod := range h.pods[:min(len(h.pods), maxNamed)] {
 		names = append(names, pod.Namespace+"/"+pod.Name)

@@ -29,8 +29,14 @@ type ruling struct {
 }
 
 type verdict struct {
-	rule  Rule // under which it was made
+	terms terms // under which it was made
 	until time.Time
+}
+
+// terms are what a decision depends on besides grants and pods.
+type terms struct {
+	rule   Rule
+	origin imageref.Repository
 }
 
 func newVerdicts(now func() time.Time) *verdicts {
@@ -38,21 +44,21 @@ func newVerdicts(now func() time.Time) *verdicts {
 }
 
 // admits says whether a node was admitted, and nothing has changed since. It allocates nothing.
-func (v *verdicts) admits(repo imageref.Repository, node string, rule Rule) bool {
+func (v *verdicts) admits(repo imageref.Repository, node string, now terms) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	r, ok := v.repos[repo]
 	if !ok {
 		return false
 	}
-	now := v.now()
-	if r.all.holds(rule, now) {
+	at := v.now()
+	if r.all.holds(now, at) {
 		return true
 	}
-	return node != "" && r.nodes[node].holds(rule, now)
+	return node != "" && r.nodes[node].holds(now, at)
 }
 
-func (d verdict) holds(rule Rule, now time.Time) bool { return now.Before(d.until) && d.rule == rule }
+func (d verdict) holds(now terms, at time.Time) bool { return at.Before(d.until) && d.terms == now }
 
 // begin returns what a decision that begins now belongs to.
 func (v *verdicts) begin(repo imageref.Repository) *ruling {
