@@ -56,7 +56,7 @@ func explain(ref imageref.Reference, part bool, err error) failure {
 		return f
 	}
 	if answer, ok := errors.AsType[*cache.Error](err); ok && answer.Code == cache.CodeUnavailable {
-		return failure{reason: v1alpha1.ReasonOriginFailed, what: fmt.Sprintf("the origin %s did not answer in time", ref.Repository.Host), advice: retried}
+		return failure{reason: v1alpha1.ReasonOriginFailed, what: "the origin did not answer in time", advice: retried}
 	}
 	return failure{reason: v1alpha1.ReasonStorageFailed, what: "the registry's storage failed (" + firstLine(err) + ")", advice: "see the registry's log"}
 }

@@ -125,7 +125,7 @@ func (t *pinTries) ended(ref imageref.Reference, now time.Time, err error) {
 	f := explain(imageref.Reference{Repository: ref.Repository, Digest: t.digest}, false, err)
 	switch f.reason {
 	case v1alpha1.ReasonNotFound:
-		f.what = fmt.Sprintf("%s is not stored, and the origin %s does not have it", t.digest, ref.Repository.Host)
+		f.what = fmt.Sprintf("%s is not stored, and its origin does not have it", t.digest)
 		f.advice = "correct spec.pinnedDigest, or remove it"
 	case v1alpha1.ReasonNoPlatform:
 		f.advice = "correct spec.pinnedDigest or the platforms of its Repository, or remove the pin"
