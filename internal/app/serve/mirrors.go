@@ -48,6 +48,7 @@ type mirrors struct {
 	running sync.WaitGroup
 	states  *states
 	cancel  map[wanted]context.CancelFunc
+	pinned  map[imageref.Reference]bool // by the last set; nil before the first
 }
 
 func newMirrors(through through, counted *metrics.Metrics, log logr.Logger) *mirrors {
@@ -75,7 +76,7 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 	asked, pinned := make(map[wanted]bool, len(images)), map[imageref.Reference]bool{}
 	for _, image := range images {
 		asked[image] = true
-		pinned[image.ref] = image.pinned != ""
+		pinned[image.ref] = pinned[image.ref] || image.pinned != ""
 	}
 	for image, giveUp := range m.cancel {
 		if !asked[image] {
@@ -84,7 +85,9 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 			m.states.remove(image)
 		}
 	}
-	m.through.ReleasePins(ctx, func(ref imageref.Reference) bool { return pinned[ref] })
+	if m.released(pinned) { // which looks at every tag
+		m.through.ReleasePins(ctx, func(ref imageref.Reference) bool { return pinned[ref] })
+	}
 	for image := range asked {
 		if _, known := m.cancel[image]; known {
 			continue
@@ -94,6 +97,21 @@ func (m *mirrors) set(ctx context.Context, images []wanted) {
 		m.states.set(image, pending)
 		m.running.Go(func() { m.keep(mirrorCtx, image) })
 	}
+}
+
+// released says whether a pin may have ended: since the last set or, at the first one, while no process ran.
+func (m *mirrors) released(now map[imageref.Reference]bool) bool {
+	before := m.pinned
+	m.pinned = now
+	if before == nil {
+		return true
+	}
+	for ref, was := range before {
+		if was && !now[ref] {
+			return true
+		}
+	}
+	return false
 }
 
 // keep tries until the image is stored, or ctx ends.
