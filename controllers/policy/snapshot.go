@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/internal/durable"
 )
 
 // objects are what policies are made of, and what a snapshot holds.
@@ -60,7 +60,7 @@ func (s *snapshot) write(o objects, now time.Time) (wait time.Duration, err erro
 		return early, nil
 	}
 	s.written = now
-	if err := replace(s.path, text); err != nil {
+	if err := durable.Replace(s.path, text); err != nil {
 		return 0, fmt.Errorf("keeping the policies for a start without the API server: %w", err)
 	}
 	s.text = text
@@ -88,30 +88,4 @@ func lean(o objects) objects {
 
 func leanMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: m.Name, CreationTimestamp: m.CreationTimestamp}
-}
-
-// replace gives a file its content so that a power cut leaves the old one or the new one, whole.
-func replace(path string, content []byte) error {
-	temporary := path + ".new"
-	if err := writeSynced(temporary, content); err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}
-
-func writeSynced(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	return errors.Join(err, file.Sync(), file.Close())
 }

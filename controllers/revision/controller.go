@@ -50,9 +50,9 @@ func New(c client.Client, scope usage.Scope, defaults policy.Defaults) *Reconcil
 func (r *Reconciler) Register(m manager.Manager) error {
 	b := ctrl.NewControllerManagedBy(m).Named("revision").
 		For(&v1alpha1.CachedImage{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: imageChanged})).
-		Watches(&v1alpha1.Repository{}, r.onRepository(), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+		Watches(&v1alpha1.Repository{}, usage.OnRepository(r.client), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	for _, owner := range []client.Object{&appsv1.ControllerRevision{}, &appsv1.ReplicaSet{}, &batchv1.Job{}} {
-		b = b.Watches(owner, r.onOwner(), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.ownerChanged}))
+		b = b.Watches(owner, usage.OnWorkload(r.client, r.scope), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.ownerChanged}))
 	}
 	err := b.WithOptions(controller.Options{
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](retryFirst, retryLast),

@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -15,13 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
-	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/usage"
 )
 
@@ -29,9 +25,9 @@ import (
 func (r *Reconciler) Register(m manager.Manager) error {
 	b := ctrl.NewControllerManagedBy(m).Named("trigger").
 		For(&v1alpha1.CachedImage{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: imageChanged})).
-		Watches(&v1alpha1.Repository{}, r.onRepository(), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+		Watches(&v1alpha1.Repository{}, usage.OnRepository(r.o.Client), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	for _, kind := range []client.Object{&appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.DaemonSet{}} {
-		b = b.Watches(kind, r.onWorkload(), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.workloadChanged}))
+		b = b.Watches(kind, usage.OnWorkload(r.o.Client, r.o.Scope), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.workloadChanged}))
 	}
 	err := b.WithOptions(controller.Options{
 		MaxConcurrentReconciles: 1,
@@ -81,42 +77,4 @@ func (r *Reconciler) workloadChanged(e event.UpdateEvent) bool {
 func held(object client.Object) bool {
 	deployment, ok := object.(*appsv1.Deployment)
 	return ok && deployment.Spec.Paused
-}
-
-// onWorkload has the CachedImages of what a workload uses looked at.
-func (r *Reconciler) onWorkload() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) (requests []ctrl.Request) {
-		for _, ref := range r.o.Scope.WorkloadImages(object) {
-			images, err := usage.CachedImages(ctx, r.o.Client, ref)
-			requests = append(requests, requestsFor(ctx, images, err)...)
-		}
-		return requests
-	})
-}
-
-// onRepository has the CachedImages of a repository looked at.
-func (r *Reconciler) onRepository() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []ctrl.Request {
-		repository, ok := object.(*v1alpha1.Repository)
-		if !ok {
-			return nil
-		}
-		repo, err := imageref.ParseRepository(repository.Spec.Name)
-		if err != nil {
-			return nil // nothing belongs to it
-		}
-		images, err := usage.CachedImagesOf(ctx, r.o.Client, repo)
-		return requestsFor(ctx, images, err)
-	})
-}
-
-func requestsFor(ctx context.Context, images []v1alpha1.CachedImage, err error) []ctrl.Request {
-	if err != nil {
-		log.FromContext(ctx).Error(err, "finding the objects of an image")
-	}
-	var requests []ctrl.Request
-	for i := range images {
-		requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&images[i])})
-	}
-	return requests
 }

@@ -40,7 +40,8 @@ var floors = [][]part{
 		{name: "internal/strictyaml"},
 		{name: "internal/token"},
 		{name: "internal/version"},
-		{name: "internal/events", siblings: []string{"internal/metrics", "internal/version"}},
+		{name: "internal/durable"},
+		{name: "internal/events", siblings: []string{"internal/durable", "internal/metrics", "internal/version"}},
 	},
 	{
 		{name: "internal/store"},

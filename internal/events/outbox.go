@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/larder-dev/larder/internal/durable"
 )
 
 const (
@@ -66,7 +68,7 @@ func (b *outbox) add(now time.Time, encode func(number int64) ([]byte, error)) (
 	if len(content) > largest {
 		return false, fmt.Errorf("an event of %d bytes: %w", len(content), errTooLarge)
 	}
-	if err := WriteSynced(b.path(number), content); err != nil {
+	if err := durable.Replace(b.path(number), content); err != nil {
 		return false, fmt.Errorf("keeping an event: %w", err)
 	}
 	b.last, b.waiting = number, append(b.waiting, number)
@@ -138,27 +140,6 @@ func numberOf(name string) (int64, bool) {
 	}
 	number, err := strconv.ParseInt(text, 10, 64)
 	return number, err == nil && number >= 0
-}
-
-// WriteSynced gives a file its content so that a power cut leaves all of it, or what was there before.
-func WriteSynced(path string, content []byte) error {
-	temporary := path + ".new"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(temporary))
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // missing says that a file went by another hand.

@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +8,11 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/larder-dev/larder/internal/durable"
 	"github.com/larder-dev/larder/internal/imageref"
 )
 
@@ -123,7 +122,7 @@ func (l *lastKnown) save() error {
 	l.dirty = false
 	l.mu.Unlock()
 	if err == nil {
-		err = replace(l.path, text)
+		err = durable.Replace(l.path, text)
 	}
 	if err != nil {
 		l.mu.Lock()
@@ -132,28 +131,6 @@ func (l *lastKnown) save() error {
 		return fmt.Errorf("keeping what is known of the nodes' pods for a start without the API server: %w", err)
 	}
 	return nil
-}
-
-// replace gives a file its content so that a power cut leaves the old one or the new one, whole.
-func replace(path string, content []byte) error {
-	temporary := path + ".new"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.ReadFrom(bytes.NewReader(content))
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // Run keeps the file in step with the pods until ctx ends.

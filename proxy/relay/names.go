@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/durable"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/names"
 	"github.com/larder-dev/larder/internal/ocipath"
@@ -98,18 +99,7 @@ func (n *Names) keep(text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(n.file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(n.file), stateFile+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), n.file)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return durable.Replace(n.file, text)
 }
 
 // Learn asks the registry for names until ctx ends: at once, and then every so often.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-dev/larder/internal/cache"
+	"github.com/larder-dev/larder/internal/durable"
 	"github.com/larder-dev/larder/internal/events"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -194,7 +195,7 @@ func (r *record) write() error {
 	}
 	text, err := json.Marshal(r.tags)
 	if err == nil {
-		err = events.WriteSynced(r.path, text)
+		err = durable.Replace(r.path, text)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping what was told of images: %w", err)
