@@ -51,6 +51,14 @@ func (c *Cache) ResolveBlob(ctx context.Context, repo imageref.Repository, dgst 
 
 // Blob opens a blob, or the part of it that rng names: B1 to B8.
 func (c *Cache) Blob(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng fetch.Range) (*Blob, Outcome, error) {
+	if c.fetches.Runs(repo, dgst) {
+		b, outcome, err := c.openFetch(ctx, repo, dgst, func(ctx context.Context) (*fetch.Reader, error) {
+			return c.fetches.Join(ctx, repo, dgst, rng)
+		})
+		if b != nil || err != nil {
+			return b, outcome, err
+		}
+	}
 	desc, belongs := c.member(ctx, repo, dgst)
 	if !belongs && c.holdsBlob(ctx, dgst) {
 		if _, _, err := c.ask(ctx, repo, dgst); err != nil {
@@ -81,7 +89,7 @@ func (c *Cache) member(ctx context.Context, repo imageref.Repository, dgst diges
 
 // ask has the origin confirm that a blob belongs to repo, and tell its size.
 func (c *Cache) ask(ctx context.Context, repo imageref.Repository, dgst digest.Digest) (ocispec.Descriptor, bool, error) {
-	v, led, err := c.share(ctx, missKey{repo: repo, what: "blob", name: string(dgst)}, func(ctx context.Context) (any, error) {
+	v, led, err := c.share(ctx, blobKey(repo, dgst), func(ctx context.Context) (any, error) {
 		return c.origin.ResolveBlob(ctx, repo, dgst)
 	})
 	if err != nil {
@@ -121,24 +129,41 @@ func (c *Cache) openStored(ctx context.Context, repo imageref.Repository, desc o
 
 // fetchBlob has the origin send a blob that is not stored, or joins the transfer that is running.
 func (c *Cache) fetchBlob(ctx context.Context, repo imageref.Repository, desc ocispec.Descriptor, rng fetch.Range) (*Blob, Outcome, error) {
-	key := missKey{repo: repo, what: "blob", name: string(desc.Digest)}
-	if err := c.remembered(key); err != nil {
+	if err := c.remembered(blobKey(repo, desc.Digest)); err != nil {
 		return nil, Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
 	}
+	return c.openFetch(ctx, repo, desc.Digest, func(ctx context.Context) (*fetch.Reader, error) {
+		return c.fetches.Open(ctx, repo, desc, rng)
+	})
+}
+
+// openFetch waits no longer for a reader than a client does. It returns no blob where open returns no reader.
+func (c *Cache) openFetch(
+	ctx context.Context, repo imageref.Repository, dgst digest.Digest, open func(context.Context) (*fetch.Reader, error),
+) (*Blob, Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(answerTimeout, func() { cancel(context.DeadlineExceeded) })
-	r, err := c.fetches.Open(ctx, repo, desc, rng)
+	r, err := open(ctx)
 	if !timer.Stop() && err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		err = context.DeadlineExceeded
 	}
-	if err != nil {
+	if err != nil || r == nil {
 		cancel(nil)
-		c.remember(key, err)
+	}
+	switch {
+	case err != nil:
+		c.remember(blobKey(repo, dgst), err)
 		return partOf(r), Outcome{Kind: Miss}, answer(err, CodeBlobUnknown)
+	case r == nil:
+		return nil, Outcome{}, nil
 	}
 	b := partOf(r)
 	b.body = &fetching{r, func() { cancel(nil) }}
 	return b, missed(r.How == fetch.Joined, r.How == fetch.Started), nil
+}
+
+func blobKey(repo imageref.Repository, dgst digest.Digest) missKey {
+	return missKey{repo: repo, what: "blob", name: string(dgst)}
 }
 
 func partOf(r *fetch.Reader) *Blob {

@@ -125,6 +125,7 @@ func TestOrigins_T6_AFallbackAnswersInTheFirstOnesPlace(t *testing.T) {
 	if n := broken.Hits(); n > 3 {
 		t.Errorf("the one that fails was asked %d times, want it asked last for a while", n)
 	}
+	f.pull(t, "app", "1") // whole, or the first one's would be stale's answer (T5)
 	f.origin.Fail(origin.Everything(), origin.Status(http.StatusBadGateway))
 	f.expect(t, "app", "1", second.Digest, Stale)
 	if open := testutil.ToFloat64(f.options.Metrics.Breaker.WithLabelValues(corpHost + ", " + host)); open != 1 {

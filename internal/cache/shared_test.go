@@ -2,9 +2,11 @@ package cache
 
 import (
 	"maps"
+	"net/http"
 	"testing"
 	"time"
 
+	"github.com/larder-dev/larder/internal/cache/fetch"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/larder-dev/larder/tests/s3"
@@ -135,4 +137,34 @@ func TestShared_APartitionedReplicaServesWhatItKnowsAndTakesBackNothing(t *testi
 	if got := other.stored(t, key).Digest; got != moved.Digest {
 		t.Errorf("the tag is at %s after the partition, want %s", got, moved.Digest)
 	}
+}
+
+func TestShared_B1_JoinersAskTheStoreNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	meter := f.share(t)
+	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<20))
+	f.resolve(t, "app", "1")
+	layer := img.Blobs[1].Digest
+	stall := f.origin.Fail(origin.Blobs().Of(string(layer)).By(http.MethodGet), origin.StallAfter(1<<10))
+	join := func() Outcome {
+		b, outcome, err := f.Blob(t.Context(), repository("app"), layer, fetch.Range{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		return outcome
+	}
+	join()
+	stall.Await(t, 1)
+	meter.Take()
+	for range 20 {
+		if outcome := join(); outcome != missed(true, false) {
+			t.Errorf("got %+v, want the fetch joined", outcome)
+		}
+	}
+	if asked := meter.Take(); len(asked) > 0 {
+		t.Errorf("the joiners asked object storage %v, want nothing", asked)
+	}
+	stall.Heal()
 }

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 )
 
 // maxSend is the most that is handed to the client's connection in one call: between two calls a reader learns that its
 // transfer failed.
 const maxSend = 4 << 20
+
+// firstSend is the most of a reader's first call: what has arrived goes to each of a crowd of readers a little at first, and to the next
+// one then, so that the last of them does not wait until all others have everything.
+const firstSend = 4 << 10
 
 // follower reads along with a transfer, from a file and an offset of its own.
 type follower struct {
@@ -61,7 +66,7 @@ func (f *follower) openFile(ctx context.Context) error {
 // WriteTo sends what has arrived, waits for more, and so on to the end.
 func (f *follower) WriteTo(w io.Writer) (int64, error) {
 	start := f.pos
-	for f.end < 0 || f.pos < f.end {
+	for limit := int64(firstSend); f.end < 0 || f.pos < f.end; limit = maxSend {
 		n, err := f.await(w)
 		switch {
 		case errors.Is(err, io.EOF) && f.end < 0:
@@ -72,8 +77,11 @@ func (f *follower) WriteTo(w io.Writer) (int64, error) {
 		case err != nil:
 			return f.pos - start, err
 		}
-		if err := f.send(w, n); err != nil {
+		if err := f.send(w, min(n, limit)); err != nil {
 			return f.pos - start, err
+		}
+		if limit == firstSend {
+			runtime.Gosched()
 		}
 	}
 	return f.pos - start, nil
@@ -95,9 +103,8 @@ func (f *follower) await(w io.Writer) (int64, error) {
 	}
 }
 
-// send hands n bytes to w as a file under one LimitedReader, which is what net/http and net turn into sendfile.
+// send hands at most n bytes to w as a file under one LimitedReader, which is what net/http and net turn into sendfile.
 func (f *follower) send(w io.Writer, n int64) error {
-	n = min(n, maxSend)
 	if f.end >= 0 {
 		n = min(n, f.end-f.pos)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -38,6 +39,34 @@ func (m *Manager) Open(ctx context.Context, repo imageref.Repository, desc ocisp
 			return r, err
 		}
 	}
+}
+
+// Runs says whether a fetch runs that was started in the name of repo: Join joins it.
+func (m *Manager) Runs(repo imageref.Repository, dgst digest.Digest) bool {
+	return m.find(repo, dgst) != nil
+}
+
+func (m *Manager) find(repo imageref.Repository, dgst digest.Digest) *transfer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.running[dgst]; t != nil && t.repo == repo {
+		return t
+	}
+	return nil
+}
+
+// Join returns a reader of a blob that is arriving in the name of repo, as Open does, without a look at the store. It returns nil where
+// no such fetch runs any more.
+func (m *Manager) Join(ctx context.Context, repo imageref.Repository, dgst digest.Digest, rng Range) (*Reader, error) {
+	t := m.find(repo, dgst)
+	if t == nil {
+		return nil, nil
+	}
+	r, err := m.follow(ctx, t, opening{repo: repo, desc: t.desc, rng: rng, how: Joined})
+	if errors.Is(err, errAgain) {
+		return nil, nil
+	}
+	return r, err
 }
 
 // opening is what a caller of Open asked for.
