@@ -67,17 +67,17 @@ func (o options) measure(ctx context.Context, b *row.Bench) (report.Report, erro
 	return r, nil
 }
 
-// write writes the page and the plot. The page keeps what scale wrote into it.
+// write writes the page and the plot. The page keeps what others wrote at its end.
 func write(r report.Report, page string) error {
-	section, err := report.ReadSection(page)
+	others, err := report.ReadOthers(page)
 	if err != nil {
 		return fmt.Errorf("reading the last report: %w", err)
 	}
 	plot := strings.TrimSuffix(page, filepath.Ext(page)) + ".svg"
 	err = create(page, func(w io.Writer) error {
 		err := r.Markdown(w, filepath.Base(plot))
-		if err == nil && section != nil {
-			_, err = fmt.Fprintf(w, "\n%s", section)
+		if err == nil && others != nil {
+			_, err = fmt.Fprintf(w, "\n%s", others)
 		}
 		return err
 	})

@@ -57,6 +57,15 @@ type Target struct {
 	Ratio   bool // of the ratio to the base, not of the value
 	AtLeast bool // else at most
 	Limit   float64
+	Floor   string // the label of a series that does the least that can be done: where it misses the limit too, the machine is too slow
+}
+
+// met says whether the middle of some values reaches the limit.
+func (t *Target) met(values []float64) bool {
+	if t.AtLeast {
+		return Median(values) >= t.Limit
+	}
+	return Median(values) <= t.Limit
 }
 
 // Add adds a value to the series with that label.
@@ -113,14 +122,16 @@ func (m Measure) Judged() []float64 {
 	return m.Series[0].Values
 }
 
-// Verdict says whether the target is met: "yes", "no", or "not measured".
+// Verdict says whether the target is met: "yes", "no", or "not measured"; after a "no", whether the floor misses it too.
 func (m Measure) Verdict() string {
 	judged := m.Judged()
-	switch {
+	switch floor := m.Find(m.Target.Floor); {
 	case len(judged) == 0:
 		return "not measured"
-	case m.Target.AtLeast && Median(judged) >= m.Target.Limit, !m.Target.AtLeast && Median(judged) <= m.Target.Limit:
+	case m.Target.met(judged):
 		return "yes"
+	case floor != nil && len(floor.Values) > 0 && !m.Target.met(floor.Values):
+		return "no: out of reach of " + floor.Label + " too"
 	default:
 		return "no"
 	}

@@ -34,6 +34,8 @@ func TestMeasure_Verdict(t *testing.T) {
 		"A ratio that is too low":         {Target{Ratio: true, AtLeast: true, Limit: 0.8}, "no"},
 		"A value that is low enough":      {Target{Limit: 3}, "yes"},
 		"A value that is above its limit": {Target{Limit: 2.9}, "no"},
+		"A floor that is above it too":    {Target{Limit: 2.9, Floor: "nginx"}, "no: out of reach of nginx too"},
+		"A floor that was not measured":   {Target{Limit: 2.9, Floor: "other"}, "no"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -30,10 +30,17 @@ func (r Report) Section(w io.Writer) error {
 	return err
 }
 
-// ReadSection returns the section about scale of a page, as it was written last; nothing where there is none.
-func ReadSection(page string) ([]byte, error) {
-	_, section, _, err := split(page)
-	return section, err
+// ReadOthers returns the end of a page that Markdown did not write, from the first section that begins with a comment on who did; nothing where
+// there is none.
+func ReadOthers(page string) ([]byte, error) {
+	text, err := os.ReadFile(page)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if i := bytes.Index(text, []byte("<!-- written by")); i >= 0 {
+		return text[i:], err
+	}
+	return nil, err
 }
 
 // ReplaceSection returns a page with another section about scale: in its place, else at the end.

@@ -131,8 +131,8 @@ func (w *world) steady(ctx context.Context, r *rows) error {
 // end notes what was written in a part.
 func (w *world) end(r *rows, part string) error {
 	requests, err := w.take()
-	updates, stamps := w.view.updated()
-	r.wrote(part, requests, updates, stamps)
+	updates, stamped := w.view.updated()
+	r.wrote(part, requests, updates, len(stamped))
 	return err
 }
 

@@ -81,8 +81,12 @@ func (w *world) again(ctx context.Context, l *larder, probe image) (a again, err
 			w.o.Progress("%s %s", kind(request), request.Name)
 		}
 	}
-	_, stamps := w.view.updated()
-	a.writes -= stamps
+	_, stamped := w.view.updated()
+	for _, name := range stamped {
+		if !w.about(audit.Request{Name: name}, probe) {
+			a.writes--
+		}
+	}
 	return a, err
 }
 

@@ -24,7 +24,7 @@ type view struct {
 	repositories map[string]map[string]repositoryState
 	seen, ready  map[string]time.Time // by image
 	updates      int                  // of CachedImages and Repositories
-	stamps       int                  // those of them that changed mere timestamps
+	stamped      []string             // the objects of those of them that changed mere timestamps
 }
 
 type imageState struct {
@@ -90,8 +90,8 @@ func (v *view) handler(set func(object *unstructured.Unstructured, there bool)) 
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			v.updates++
-			if equality.Semantic.DeepEqual(timeless(before), timeless(object)) {
-				v.stamps++
+			if o, ok := object.(*unstructured.Unstructured); ok && equality.Semantic.DeepEqual(timeless(before), timeless(o)) {
+				v.stamped = append(v.stamped, o.GetName())
 			}
 		},
 		DeleteFunc: func(object any) { change(object, false) },
@@ -158,11 +158,11 @@ func timeless(object any) map[string]any {
 	return o.Object
 }
 
-// updated returns how many updates of objects there were, and how many of those changed mere timestamps, and begins anew.
-func (v *view) updated() (updates, stamps int) {
+// updated returns how many updates of objects there were, and the names of the objects of those that changed mere timestamps, and begins anew.
+func (v *view) updated() (updates int, stamped []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	updates, stamps = v.updates, v.stamps
-	v.updates, v.stamps = 0, 0
-	return updates, stamps
+	updates, stamped = v.updates, v.stamped
+	v.updates, v.stamped = 0, nil
+	return updates, stamped
 }
