@@ -33,6 +33,7 @@ var floors = [][]part{
 		{name: "internal/httpx", siblings: []string{"internal/metrics"}},
 		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},
+		{name: "internal/manifest", siblings: []string{"internal/imageref"}},
 		{name: "internal/metrics"},
 		{name: "internal/names", siblings: []string{"internal/imageref"}},
 		{name: "internal/ocipath"},
