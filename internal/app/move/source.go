@@ -6,11 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-logr/logr"
-	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/opencontainers/go-digest"
@@ -125,18 +124,4 @@ func (s source) below(ctx context.Context, repo imageref.Repository, children []
 		return fmt.Errorf("none of the index's manifests: %w", store.ErrNotFound)
 	}
 	return nil
-}
-
-// ParseImages reads references as a pod's image field has them; one a line, too, with empty lines and comments left out.
-func ParseImages(names []string) ([]imageref.Reference, error) {
-	var refs []imageref.Reference
-	var errs []error
-	for _, name := range names {
-		if name = strings.TrimSpace(name); name == "" || name[0] == '#' {
-			continue
-		}
-		ref, err := imageref.Parse(name)
-		refs, errs = append(refs, ref), append(errs, err)
-	}
-	return refs, errors.Join(errs...)
 }
