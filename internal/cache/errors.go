@@ -38,6 +38,17 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Remembered is a failure that an origin answered a moment ago, and not for the one who is told of it (T9).
+type Remembered struct {
+	Err   error
+	Until time.Time // when the origin is asked anew
+}
+
+func (r *Remembered) Error() string { return r.Err.Error() }
+
+// Unwrap returns the failure.
+func (r *Remembered) Unwrap() error { return r.Err }
+
 // ErrNoPlatform is returned for a mirror of an index that has none of the wanted platforms.
 var ErrNoPlatform = errors.New("none of the wanted platforms is in the image")
 

@@ -32,7 +32,7 @@ func TestTag_T9_TheOriginsAnswersAreTold(t *testing.T) {
 			f := newFixture(t)
 			f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
 			test.fail(f.origin)
-			for range 3 {
+			for i := range 3 {
 				_, _, err := f.ResolveManifest(t.Context(), repository("app"), "1")
 				var e *Error
 				if !errors.As(err, &e) {
@@ -41,6 +41,9 @@ func TestTag_T9_TheOriginsAnswersAreTold(t *testing.T) {
 				if e.Code != test.code || e.Status != test.status || e.RetryAfter != test.retryAfter {
 					t.Errorf("got %s, status %d, retry after %s, want %s, %d, %s",
 						e.Code, e.Status, e.RetryAfter, test.code, test.status, test.retryAfter)
+				}
+				if _, remembered := errors.AsType[*Remembered](err); remembered != (i > 0) {
+					t.Errorf("answer %d: remembered is %t", i, remembered)
 				}
 			}
 			if n := f.origin.Count(origin.Manifests()); n > 1 {

@@ -81,6 +81,9 @@ func explain(ref imageref.Reference, err error) string {
 	if hint := advice(ref, err); hint != "" {
 		line += "\n  " + hint
 	}
+	if remembered, ok := errors.AsType[*cache.Remembered](err); ok {
+		line += "\n  that was a moment ago: its origin is asked again from " + remembered.Until.Local().Format(time.TimeOnly) + " on"
+	}
 	return line
 }
 

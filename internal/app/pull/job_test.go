@@ -151,6 +151,16 @@ func TestExplain_OneLineForManyBlobs(t *testing.T) {
 	}
 }
 
+func TestExplain_AFailureOfAMomentAgo(t *testing.T) {
+	t.Parallel()
+	denied := &upstream.Error{Reason: upstream.Denied, Host: "a.b", Err: errors.New("401 Unauthorized")}
+	until := time.Date(2030, 1, 2, 3, 4, 5, 0, time.Local)
+	got := explain(refs(t, "a.b/c:1")[0], &cache.Error{Code: cache.CodeDenied, Err: &cache.Remembered{Err: denied, Until: until}})
+	if want := "\n  that was a moment ago: its origin is asked again from 03:04:05 on"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want it to end with %q", got, want)
+	}
+}
+
 // TestAdvice_RefusedAddresses asks the real client of origins: its words tell the refusals apart.
 func TestAdvice_RefusedAddresses(t *testing.T) {
 	t.Parallel()
