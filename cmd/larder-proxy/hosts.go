@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/hosts"
 	"github.com/larder-dev/larder/internal/options/daemon"
 	"github.com/spf13/cobra"
@@ -14,14 +15,14 @@ func newHosts() *cobra.Command {
 		Short: "In mirror mode: keep the file by which containerd asks the proxy first",
 		Long: "In mirror mode: write _default/hosts.toml, by which containerd asks the proxy before any origin, keep it there, and remove it at " +
 			"the end. A file that somebody else wrote is left as it is.",
-		Args: noArgs,
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, err := range []error{daemon.CheckPath("dir", dir, "folder"), daemon.CheckAddress("proxy", proxy), log.Check()} {
 				if err != nil {
-					return &usageError{err}
+					return cli.Usage(err)
 				}
 			}
-			log, stop, err := openLog(cmd, log.Level, log.Format)
+			log, stop, err := cli.OpenLog(cmd, log.Level, log.Format)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	app "github.com/larder-dev/larder/internal/app/cleanup"
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/app/kube"
 	options "github.com/larder-dev/larder/internal/options/cleanup"
 )
@@ -16,13 +17,13 @@ func newCleanup() *cobra.Command {
 		Long: "In a cluster: release what Larder held, once it is uninstalled. The registry holds each CachedImage by a finalizer until it has " +
 			"untagged its image, and the controller each Repository that has images; without them nobody would remove those, and what is " +
 			"deleted would never go. The chart runs this at the end of helm uninstall.",
-		Args: usage(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
-			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
+			log, stop, err := cli.OpenLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
 				return err
 			}

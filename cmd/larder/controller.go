@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/controller"
 	"github.com/larder-dev/larder/internal/app/kube"
 	options "github.com/larder-dev/larder/internal/options/controller"
@@ -14,13 +15,13 @@ func newController() *cobra.Command {
 		Short: "In a cluster: make CachedImages and Repositories of what pods use, and expire what nothing uses",
 		Long: "In a cluster: make a CachedImage of each image that pods use of Larder, and a Repository of each repository; say who uses " +
 			"them, and expire what nothing uses. It holds no image and reads no secret: larder registry does.",
-		Args: usage(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
-			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
+			log, stop, err := cli.OpenLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
 				return err
 			}

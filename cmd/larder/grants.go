@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/grants"
 	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/imageref"
@@ -16,7 +17,7 @@ func newGrants() *cobra.Command {
 		Short: "Say or end what origins let the pods of a cluster pull",
 		Long: "Say or end what origins let the pods of a cluster pull. Where larder registry owns the data folder, it does the work: in its container " +
 			"these commands take the --data and the --config that it has.",
-		Args: usage(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newGrantsList(), newGrantsRevoke())
@@ -56,7 +57,7 @@ func newGrantsRevoke() *cobra.Command {
 		Long: "End what an origin has granted: all of a repository, or with --namespace and --grant some of it. Who held it is asked for at the " +
 			"origin again with the next pull. So this takes an image from those whose secret was revoked there.",
 		Example: "  larder grants revoke ghcr.io/org/app --namespace team-a\n  larder grants revoke ghcr.io/org/app --grant 3f2a",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			repositories, err := parseRepositories(names)
 			if err != nil {
@@ -82,7 +83,7 @@ func parseRepositories(names []string) ([]string, error) {
 	for _, name := range names {
 		repo, err := imageref.ParseRepository(name)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("repository %q: %w", name, err)}
+			return nil, cli.Usage(fmt.Errorf("repository %q: %w", name, err))
 		}
 		repositories = append(repositories, repo.String())
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/move"
+	"github.com/larder-dev/larder/internal/app/pull"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/logging"
 	options "github.com/larder-dev/larder/internal/options/serve"
@@ -26,7 +29,7 @@ func newExport() *cobra.Command {
 		Example: "  larder export postgres:15 ghcr.io/org/app:v1 -o images.tar\n  larder export --all -o images.tar",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			listed, listErr := readList(list, cmd.InOrStdin())
-			images, err := app.ParseImages(append(names, listed...))
+			images, err := pull.ParseImages(append(names, listed...))
 			if err = errors.Join(listErr, err); err == nil && o.All == (len(images) > 0) {
 				err = errors.New("name at least one image, such as postgres:15, or --all")
 			}
@@ -35,12 +38,12 @@ func newExport() *cobra.Command {
 			}
 			cache, flagsErr := flags.Options()
 			if err := errors.Join(err, flagsErr); err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			o.Cache, o.Images, o.Out = cache, images, cmd.OutOrStdout()
 			log, err := logging.New(cache.LogLevel, cache.LogFormat, cmd.ErrOrStderr())
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
 			return app.Export(cmd.Context(), o, log)
 		},
@@ -52,7 +55,7 @@ func newExport() *cobra.Command {
 	return cmd
 }
 
-// readList returns the lines of a file; none where no file is named.
+// readList returns the lines of a file but for empty ones and comments; none where no file is named.
 func readList(name string, stdin io.Reader) ([]string, error) {
 	from := stdin
 	switch name {
@@ -70,7 +73,9 @@ func readList(name string, stdin io.Reader) ([]string, error) {
 	var lines []string
 	scanner := bufio.NewScanner(from)
 	for scanner.Scan() {
-		lines = append(lines, scanner.Text())
+		if line := strings.TrimSpace(scanner.Text()); line != "" && line[0] != '#' {
+			lines = append(lines, line)
+		}
 	}
 	return lines, scanner.Err()
 }
@@ -95,15 +100,11 @@ func newImport() *cobra.Command {
 		Short: "Bring the images of an OCI layout into the cache",
 		Long: "Bring the images of an OCI layout, a folder or a tar file, into the cache, under the names that it gives them. Every byte is " +
 			"verified; a layout with a wrong one tags nothing. Where larder serve owns the data folder, it does the work.",
-		Args: usage(words("write the layout to import: a folder, or a tar file")),
+		Args: cli.Args(words("write the layout to import: a folder, or a tar file")),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cache, err := flags.Options()
+			cache, log, err := readCache(&flags, cmd.ErrOrStderr())
 			if err != nil {
-				return &usageError{err}
-			}
-			log, err := logging.New(cache.LogLevel, cache.LogFormat, cmd.ErrOrStderr())
-			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
 			return app.Import(cmd.Context(), app.ImportOptions{Cache: cache, Layout: args[0], Out: cmd.OutOrStdout(), Remarks: cmd.ErrOrStderr()}, log)
 		},
@@ -120,17 +121,17 @@ func newCopy() *cobra.Command {
 		Short: "Push a stored image to another registry, unchanged",
 		Long: "Push a stored image to another registry, unchanged: an index with all its platforms, which have to be stored. Credentials are " +
 			"those of Docker's configuration. It reads the store beside larder serve.",
-		Args: usage(words("write the image to copy", "write where to: registry.example/repository:tag")),
+		Args: cli.Args(words("write the image to copy", "write where to: registry.example/repository:tag")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			image, err := imageref.Parse(args[0])
 			target, targetErr := app.ParseTarget(args[1], plain)
 			cache, flagsErr := flags.Options()
 			if err := errors.Join(err, targetErr, flagsErr); err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			log, err := logging.New(cache.LogLevel, cache.LogFormat, cmd.ErrOrStderr())
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
 			return app.Copy(cmd.Context(), app.CopyOptions{Cache: cache, Image: image, Target: target, Out: cmd.OutOrStdout()}, log)
 		},

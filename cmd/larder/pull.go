@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/pull"
 	"github.com/larder-dev/larder/internal/logging"
 	options "github.com/larder-dev/larder/internal/options/serve"
@@ -22,16 +22,16 @@ func newPull() *cobra.Command {
 		Long: "Bring whole images into the cache. Where larder serve owns the data folder, it does the work, " +
 			"with its own configuration and manifests. A tag that is stored is asked for again as its policy says.",
 		Example: "  larder pull postgres:15 ghcr.io/org/app:v1\n  larder pull --platform linux/amd64 --platform linux/arm64 nginx",
-		Args:    usage(anImage),
+		Args:    cli.Args(anImage),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			images, err := app.ParseImages(names)
 			o, flagsErr := flags.Options()
 			if err := errors.Join(err, app.CheckPlatforms(platforms), flagsErr); err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			log, err := logging.New(o.LogLevel, o.LogFormat, cmd.ErrOrStderr())
 			if err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
 			out := cmd.OutOrStdout()
 			return app.Run(cmd.Context(), app.Options{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/app/kube"
 	app "github.com/larder-dev/larder/internal/app/registry"
 	options "github.com/larder-dev/larder/internal/options/registry"
@@ -17,13 +18,13 @@ func newRegistry() *cobra.Command {
 			"While the API server does not answer, also at the start, it serves what it has by what it knew last.\n\n" +
 			"With --token-file, a private image is served to a node only where a pod that is bound to it uses the image and has a pull secret to which " +
 			"the origin said yes once. Without, everybody who reaches it can pull every stored image.",
-		Args: usage(cobra.NoArgs),
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
-			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
+			log, stop, err := cli.OpenLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
 				return err
 			}

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/app/kube"
 	app "github.com/larder-dev/larder/internal/app/revisions"
 	"github.com/larder-dev/larder/internal/imageref"
@@ -22,7 +22,7 @@ func newHistory() *cobra.Command {
 		Long: "Say what a tag is and was, since when, and why, newest first, and what its origin has. It looks in a data folder, through larder " +
 			"serve where that owns it, or with --kubeconfig or --context in a cluster.",
 		Example: "  larder history postgres:15\n  larder history --context prod postgres:15",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    cli.Args(cobra.ExactArgs(1)),
 	}, func(ctx context.Context, o app.Options, _ []string, log logr.Logger) error {
 		return app.History(ctx, o, log)
 	})
@@ -35,7 +35,7 @@ func newPin() *cobra.Command {
 		Long: "Have a tag stay at a revision, whatever its origin says, until larder unpin. Checks go on, and larder history shows what the origin " +
 			"has. What is not stored is brought in first; where nobody has it, nothing changes. Of a revision in the history the first digits will do.",
 		Example: "  larder pin postgres:15 sha256:9f2c\n  larder pin --context prod postgres:15 9f2c41d0",
-		Args:    usage(cobra.ExactArgs(2)),
+		Args:    cli.Args(cobra.ExactArgs(2)),
 	}, func(ctx context.Context, o app.Options, args []string, log logr.Logger) error {
 		return app.Pin(ctx, o, args[1], log)
 	})
@@ -47,7 +47,7 @@ func newUnpin() *cobra.Command {
 		Short:   "Have a tag follow its origin again",
 		Long:    "Have a tag follow its origin again: it is at once what that said last.",
 		Example: "  larder unpin postgres:15\n  larder unpin --context prod postgres:15",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    cli.Args(cobra.ExactArgs(1)),
 	}, func(ctx context.Context, o app.Options, _ []string, log logr.Logger) error {
 		return app.Unpin(ctx, o, log)
 	})
@@ -61,7 +61,7 @@ func newRollback() *cobra.Command {
 		Long: "Pin a tag to what it was before: to the last revision that was stored whole, or to the one named by --to. That needs no origin. " +
 			"Pods that run keep what they run; those that pull from now on get it. larder unpin goes forward again.",
 		Example: "  larder rollback postgres:15\n  larder rollback --context prod postgres:15 --to sha256:9f2c",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    cli.Args(cobra.ExactArgs(1)),
 	}, func(ctx context.Context, o app.Options, _ []string, log logr.Logger) error {
 		return app.Rollback(ctx, o, to, log)
 	})
@@ -79,12 +79,12 @@ func revisionCommand(cmd *cobra.Command, run func(context.Context, app.Options, 
 		}
 		o, flagsErr := flags.Options()
 		if err := errors.Join(err, flagsErr); err != nil {
-			return &usageError{err}
+			return cli.Usage(err)
 		}
 		log := logr.Discard()
 		if o.Cluster == nil {
 			if log, err = logging.New(o.LogLevel, o.LogFormat, cmd.ErrOrStderr()); err != nil {
-				return fmt.Errorf("starting the log: %w", err)
+				return err
 			}
 		}
 		kube.SetLogger(cmd.Context(), logr.Discard())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/rewrite"
 	options "github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/rewrite"
@@ -19,17 +20,17 @@ func newRewrite() *cobra.Command {
 		Long: "Say what the pod webhook would do with the images of manifests, and why. It reads Pods, and workloads that have a pod template, and " +
 			"asks no cluster. Where a manifest sets no imagePullPolicy, that is what the API server would set.",
 		Example: "  larder rewrite -f deployment.yaml\n  kubectl get pod web-0 -o yaml | larder rewrite -f -",
-		Args:    usage(cobra.NoArgs),
+		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(o.Files) == 0 {
-				return &usageError{errors.New("--filename: missing: name a file of manifests, or - for standard input")}
+				return cli.Usage(errors.New("--filename: missing: name a file of manifests, or - for standard input"))
 			}
 			if err := rewrite.CheckProxy(proxy); err != nil {
-				return &usageError{fmt.Errorf("--proxy: %w", err)}
+				return cli.Usage(fmt.Errorf("--proxy: %w", err))
 			}
 			rules, err := options.ReadRules(config, cmd.Flags().Changed("config"), proxy, "")
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			o.Rules, o.In, o.Out, o.Remarks = rules, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return app.Run(o)

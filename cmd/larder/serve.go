@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	app "github.com/larder-dev/larder/internal/app/serve"
 	options "github.com/larder-dev/larder/internal/options/serve"
 	"github.com/spf13/cobra"
@@ -14,14 +15,14 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve images from the cache, and from their origins what it does not have",
-		Args:  usage(cobra.NoArgs),
+		Args:  cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := flags.Options()
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			setCollector()
-			log, stop, err := openLog(cmd, o.LogLevel, o.LogFormat)
+			log, stop, err := cli.OpenLog(cmd, o.LogLevel, o.LogFormat)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/app/pull"
 	app "github.com/larder-dev/larder/internal/app/sweep"
 	"github.com/larder-dev/larder/internal/logging"
@@ -23,7 +24,7 @@ func newSweep() *cobra.Command {
 		Long: "Free the room of what no tag, object or kept revision needs any more. Larder does so by itself now and then. Where larder serve owns the " +
 			"data folder, it does the work, while pulls go on.",
 		Example: "  larder sweep --dry-run\n  larder sweep --grace 0s",
-		Args:    usage(cobra.NoArgs),
+		Args:    cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, log, err := readCache(&flags, cmd.ErrOrStderr())
 			if err != nil {
@@ -33,7 +34,7 @@ func newSweep() *cobra.Command {
 			case !cmd.Flags().Changed("grace"):
 				grace = -1
 			case grace < 0:
-				return &usageError{fmt.Errorf("--grace: %v: write a duration such as 0s or 1h", grace)}
+				return cli.Usage(fmt.Errorf("--grace: %v: write a duration such as 0s or 1h", grace))
 			}
 			return app.Run(cmd.Context(), app.Options{
 				Cache: o, Grace: grace, DryRun: dryRun, Out: cmd.OutOrStdout(), Remarks: cmd.ErrOrStderr(),
@@ -53,11 +54,11 @@ func newRemove() *cobra.Command {
 		Short:   "Remove images from the cache",
 		Long:    "Remove images from the cache: the next pull fetches them anew. Their room is freed by the next sweep.",
 		Example: "  larder rm postgres:14 ghcr.io/org/app:v1",
-		Args:    usage(anImage),
+		Args:    cli.Args(anImage),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			images, err := pull.ParseImages(names)
 			if err != nil {
-				return &usageError{err}
+				return cli.Usage(err)
 			}
 			o, log, err := readCache(&flags, cmd.ErrOrStderr())
 			if err != nil {
@@ -71,14 +72,11 @@ func newRemove() *cobra.Command {
 }
 
 // readCache reads the options of a command that works on a cache, and opens its log.
-func readCache(flags *options.CacheFlags, stderr io.Writer) (options.Cache, logr.Logger, error) {
+func readCache(flags interface{ Options() (options.Cache, error) }, stderr io.Writer) (options.Cache, logr.Logger, error) {
 	o, err := flags.Options()
 	if err != nil {
-		return o, logr.Discard(), &usageError{err}
+		return o, logr.Discard(), cli.Usage(err)
 	}
 	log, err := logging.New(o.LogLevel, o.LogFormat, stderr)
-	if err != nil {
-		return o, log, fmt.Errorf("starting the log: %w", err)
-	}
-	return o, log, nil
+	return o, log, err
 }

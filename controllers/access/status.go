@@ -35,29 +35,28 @@ func statusOf(s grant.Summary) *v1alpha1.AccessStatus {
 
 // follow queues the Repositories of which something was granted or revoked, until ctx ends.
 func (r *Reconciler) follow(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	changed := make(chan imageref.Repository, 64)
-	stop := r.keeper.Watch(func(repo imageref.Repository) {
-		select {
-		case changed <- repo:
-		case <-ctx.Done():
-		}
+	changed := workqueue.NewTyped[imageref.Repository]()
+	stop := r.keeper.Watch(changed.Add)
+	context.AfterFunc(ctx, func() {
+		stop()
+		changed.ShutDown()
 	})
 	go func() {
-		defer stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case repo := <-changed:
-				objects, err := usage.Repositories(ctx, r.client, repo)
-				if err != nil {
-					continue // the objects come by themselves once they are known
-				}
-				for i := range objects {
-					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&objects[i])})
-				}
-			}
+		for repo, ended := changed.Get(); !ended; repo, ended = changed.Get() {
+			r.enqueue(ctx, repo, q)
+			changed.Done(repo)
 		}
 	}()
 	return nil
+}
+
+// enqueue queues the objects of a repository.
+func (r *Reconciler) enqueue(ctx context.Context, repo imageref.Repository, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	objects, err := usage.Repositories(ctx, r.client, repo)
+	if err != nil {
+		return // the objects come by themselves once they are known
+	}
+	for i := range objects {
+		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&objects[i])})
+	}
 }

@@ -33,6 +33,7 @@ var floors = [][]part{
 		{name: "internal/httpx", siblings: []string{"internal/metrics"}},
 		{name: "internal/layout", siblings: []string{"internal/imageref"}},
 		{name: "internal/logging"},
+		{name: "internal/manifest", siblings: []string{"internal/imageref"}},
 		{name: "internal/metrics"},
 		{name: "internal/names", siblings: []string{"internal/imageref"}},
 		{name: "internal/ocipath"},
@@ -79,12 +80,13 @@ var floors = [][]part{
 			"internal/options/serve", "internal/options/cluster", "internal/options/daemon",
 		}},
 		{name: "internal/app/admin"},
+		{name: "internal/app/cli"},
 		{name: "internal/app/kube"},
 		{name: "internal/app/owner", siblings: []string{"internal/options/*"}},
 		{name: "internal/app/beside", siblings: []string{"internal/options/*", "internal/app/owner"}},
 		{name: "internal/app/server", siblings: []string{"internal/app/admin", "internal/app/owner"}},
 		{name: "internal/app/*", siblings: []string{
-			"internal/options/*", "internal/app/admin", "internal/app/beside", "internal/app/kube", "internal/app/owner", "internal/app/server",
+			"internal/options/*", "internal/app/admin", "internal/app/beside", "internal/app/cli", "internal/app/kube", "internal/app/owner", "internal/app/server",
 		}},
 	},
 	{

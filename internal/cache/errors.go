@@ -20,9 +20,9 @@ const (
 	CodeManifestUnknown Code = "MANIFEST_UNKNOWN"
 	CodeBlobUnknown     Code = "BLOB_UNKNOWN"
 	CodeNameUnknown     Code = "NAME_UNKNOWN"
-	CodeDenied          Code = "DENIED"
-	CodeTooManyRequests Code = "TOOMANYREQUESTS"
-	CodeUnavailable     Code = "UNAVAILABLE" // the origin failed: 502 or 504
+	CodeDenied          Code = upstream.CodeDenied
+	CodeTooManyRequests Code = upstream.CodeTooManyRequests
+	CodeUnavailable     Code = upstream.CodeUnavailable // the origin failed: 502 or 504
 )
 
 // Error is an answer that is not the content.
@@ -38,6 +38,17 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Remembered is a failure that an origin answered a moment ago, and not for the one who is told of it (T9).
+type Remembered struct {
+	Err   error
+	Until time.Time // when the origin is asked anew
+}
+
+func (r *Remembered) Error() string { return r.Err.Error() }
+
+// Unwrap returns the failure.
+func (r *Remembered) Unwrap() error { return r.Err }
+
 // ErrNoPlatform is returned for a mirror of an index that has none of the wanted platforms.
 var ErrNoPlatform = errors.New("none of the wanted platforms is in the image")
 
@@ -52,38 +63,12 @@ func answer(err error, unknown Code) error {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &up):
-		return &Error{Code: codeOf(up, unknown), Status: statusOf(up), RetryAfter: up.RetryAfter, Err: err}
+		code, status := up.Answer(string(unknown))
+		return &Error{Code: Code(code), Status: status, RetryAfter: up.RetryAfter, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Code: CodeUnavailable, Status: http.StatusGatewayTimeout, Err: fmt.Errorf("waiting for the origin: %w", err)}
 	}
 	return err
-}
-
-func codeOf(up *upstream.Error, unknown Code) Code {
-	switch up.Reason {
-	case upstream.NotFound:
-		return unknown
-	case upstream.Denied, upstream.Refused:
-		return CodeDenied
-	case upstream.RateLimited:
-		return CodeTooManyRequests
-	}
-	return CodeUnavailable
-}
-
-func statusOf(up *upstream.Error) int {
-	switch up.Reason {
-	case upstream.NotFound:
-		return http.StatusNotFound
-	case upstream.Denied, upstream.Refused:
-		return http.StatusForbidden
-	case upstream.RateLimited:
-		return http.StatusTooManyRequests
-	}
-	if up.Timeout {
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusBadGateway
 }
 
 // reasonOf names a failed check for Cache-Status, metrics and logs: "timeout", "unreachable", "404", "503" ...

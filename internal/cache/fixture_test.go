@@ -21,6 +21,7 @@ import (
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
@@ -194,7 +195,7 @@ func (f *fixture) pullDigest(t *testing.T, path string, desc ocispec.Descriptor)
 	if got := digest.FromBytes(body); got != desc.Digest {
 		t.Fatalf("manifest %s has digest %s", desc.Digest, got)
 	}
-	m, err := parseManifest(desc.Digest, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func (f *fixture) pullDigest(t *testing.T, path string, desc ocispec.Descriptor)
 		child, _ := f.resolve(t, path, string(d.Digest))
 		f.pullDigest(t, path, child)
 	}
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		body, _, err := f.read(t, path, d.Digest)
 		if err != nil {
 			t.Fatalf("reading blob %s: %v", d.Digest, err)
@@ -211,7 +212,7 @@ func (f *fixture) pullDigest(t *testing.T, path string, desc ocispec.Descriptor)
 			t.Fatalf("blob %s has digest %s", d.Digest, got)
 		}
 	}
-	f.settle(t, m.blobs())
+	f.settle(t, m.Blobs())
 }
 
 // settle waits until blobs that were read are committed.

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -138,7 +139,7 @@ func (c *Cache) isUsed(ctx context.Context, repo imageref.Repository, dgst diges
 	if err != nil {
 		return !errors.Is(err, store.ErrNotFound)
 	}
-	m, err := parseManifest(dgst, body)
+	m, err := manifest.Parse(body)
 	return err == nil && slices.ContainsFunc(m.Manifests, func(d ocispec.Descriptor) bool { return c.keeps(repo, d.Digest) })
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/layout"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -131,15 +132,15 @@ func (c *Cache) importManifest(ctx context.Context, repo imageref.Repository, de
 	if depth > manifestDepth {
 		return nil, fmt.Errorf("more than %d indexes deep", manifestDepth)
 	}
-	body, err := c.readStored(ctx, desc)
+	body, err := c.store.ReadBlob(ctx, desc.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	m, err := parseManifest(desc.Digest, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		if _, err := c.openLinked(ctx, repo, d); err != nil {
 			return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
 		}
@@ -150,7 +151,7 @@ func (c *Cache) importManifest(ctx context.Context, repo imageref.Repository, de
 	return body, c.keep(ctx, repo, desc, body)
 }
 
-func (c *Cache) importBelow(ctx context.Context, repo imageref.Repository, m manifest, depth int) error {
+func (c *Cache) importBelow(ctx context.Context, repo imageref.Repository, m manifest.Manifest, depth int) error {
 	present := len(m.Manifests) == 0
 	for _, d := range m.Manifests {
 		if !c.holdsBlob(ctx, d.Digest) {

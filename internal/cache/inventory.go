@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -38,9 +39,9 @@ func (v *inventory) manifest(ctx context.Context, desc ocispec.Descriptor, depth
 		return v.lacks(err)
 	}
 	v.size += int64(len(body))
-	m, err := parseManifest(desc.Digest, body)
+	m, err := manifest.Parse(body)
 	v.lacking = v.lacking || err != nil // no mirror can go on from there
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		if err := v.blob(ctx, d); err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ func (v *inventory) manifest(ctx context.Context, desc ocispec.Descriptor, depth
 	return v.below(ctx, m, depth)
 }
 
-func (v *inventory) below(ctx context.Context, m manifest, depth int) error {
+func (v *inventory) below(ctx context.Context, m manifest.Manifest, depth int) error {
 	wanted := wantedOf(m, v.platforms)
 	if len(wanted) == 0 && len(m.Manifests) > 0 {
 		v.lacking = true

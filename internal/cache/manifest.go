@@ -2,9 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -12,8 +9,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
-	"github.com/larder-dev/larder/internal/store"
-	"github.com/larder-dev/larder/internal/upstream"
 )
 
 // Manifest returns the exact bytes of a manifest that ResolveManifest named; fetched again where the store lost them (M3).
@@ -57,62 +52,6 @@ func (c *Cache) assure(ctx context.Context, repo imageref.Repository, desc ocisp
 func (c *Cache) holdsBlob(ctx context.Context, dgst digest.Digest) bool {
 	_, err := c.store.StatBlob(ctx, dgst)
 	return err == nil
-}
-
-// readStored reads a stored blob that is to be a manifest, and verifies it.
-func (c *Cache) readStored(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	b, err := c.store.OpenBlob(ctx, desc.Digest, desc.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	body, err := io.ReadAll(io.LimitReader(b, upstream.MaxManifestSize))
-	if err != nil {
-		return nil, err
-	}
-	if desc.Digest.Algorithm().FromBytes(body) != desc.Digest {
-		return nil, store.ErrNotFound
-	}
-	return body, nil
-}
-
-// manifest is what Larder reads of manifests and indexes of every kind.
-type manifest struct {
-	Manifests []ocispec.Descriptor `json:"manifests"` // of an index
-	Config    *ocispec.Descriptor  `json:"config"`
-	Layers    []ocispec.Descriptor `json:"layers"`
-	Blobs     []ocispec.Descriptor `json:"blobs"` // of an artifact manifest, before OCI 1.1
-}
-
-func parseManifest(dgst digest.Digest, body []byte) (manifest, error) {
-	var m manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return m, fmt.Errorf("reading manifest %s: %w", dgst, err)
-	}
-	return m, nil
-}
-
-// blobs lists what a manifest needs beside other manifests, each once, by digest and size. Layers that lie elsewhere by their nature
-// (Windows' foreign layers) are not an image's to store.
-func (m manifest) blobs() []ocispec.Descriptor {
-	var all []ocispec.Descriptor
-	seen := map[digest.Digest]bool{}
-	add := func(d ocispec.Descriptor) {
-		if d.Digest.Validate() == nil && len(d.URLs) == 0 && !seen[d.Digest] {
-			seen[d.Digest] = true
-			all = append(all, ocispec.Descriptor{Digest: d.Digest, Size: d.Size})
-		}
-	}
-	if m.Config != nil {
-		add(*m.Config)
-	}
-	for _, d := range m.Layers {
-		add(d)
-	}
-	for _, d := range m.Blobs {
-		add(d)
-	}
-	return all
 }
 
 // bodies holds the bytes of manifests in memory, up to a number of bytes.

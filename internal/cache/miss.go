@@ -155,5 +155,5 @@ func (c *Cache) remember(key missKey, err error) {
 			hold = min(hold, up.RetryAfter)
 		}
 	}
-	c.failures.add(key, err, hold)
+	c.failures.add(key, &Remembered{Err: err, Until: c.now().Add(hold)}, hold)
 }

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -115,13 +116,13 @@ func (r *repoNames) find(dgst digest.Digest) (ocispec.Descriptor, bool) {
 }
 
 func (r *repoNames) add(body []byte) {
-	m, err := parseManifest("", body)
+	m, err := manifest.Parse(body)
 	if err != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		r.descs[d.Digest] = named{size: d.Size}
 	}
 	for _, d := range m.Manifests {

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -239,11 +240,11 @@ func (c *Cache) usable(ctx context.Context, repo imageref.Repository, dgst diges
 	if err != nil {
 		return false
 	}
-	m, err := parseManifest(dgst, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
 		return false
 	}
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		if size, err := c.store.StatBlob(ctx, d.Digest); err != nil || size != d.Size {
 			return false
 		}

@@ -53,10 +53,11 @@ func (c *Cache) adopt(ctx context.Context, repo imageref.Repository, dgst digest
 	if !ok || named.MediaType == "" || !c.holdsBlob(ctx, dgst) {
 		return ocispec.Descriptor{}, store.ErrNotFound
 	}
-	body, err := c.readStored(ctx, named)
+	body, err := c.store.ReadBlob(ctx, dgst)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	named.Size = int64(len(body)) // what names it may be wrong
 	return named, c.keep(ctx, repo, named, body)
 }
 

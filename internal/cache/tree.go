@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 )
 
 // tree is one image that is being mirrored.
@@ -53,11 +54,11 @@ func (t *tree) manifest(ctx context.Context, desc ocispec.Descriptor, depth int)
 	}
 	size := int64(len(body))
 	t.advance(size, size, 0)
-	m, err := parseManifest(desc.Digest, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
-		return err
+		return fmt.Errorf("mirroring manifest %s: %w", desc.Digest, err)
 	}
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		if !t.seen[d.Digest] {
 			t.seen[d.Digest] = true
 			t.blobs = append(t.blobs, d)
@@ -67,7 +68,7 @@ func (t *tree) manifest(ctx context.Context, desc ocispec.Descriptor, depth int)
 	return t.children(ctx, m, depth)
 }
 
-func (t *tree) children(ctx context.Context, m manifest, depth int) error {
+func (t *tree) children(ctx context.Context, m manifest.Manifest, depth int) error {
 	wanted := wantedOf(m, t.platforms)
 	if len(wanted) == 0 && len(m.Manifests) > 0 && !t.lenient {
 		return fmt.Errorf("%w: it has %v, not %v", ErrNoPlatform, platformsIn(m), t.platforms)
@@ -82,7 +83,7 @@ func (t *tree) children(ctx context.Context, m manifest, depth int) error {
 }
 
 // wantedOf lists the manifests of an index that a mirror of some platforms wants; of none: all.
-func wantedOf(m manifest, platforms []string) []ocispec.Descriptor {
+func wantedOf(m manifest.Manifest, platforms []string) []ocispec.Descriptor {
 	if len(platforms) == 0 {
 		return m.Manifests
 	}
@@ -95,7 +96,7 @@ func wantedOf(m manifest, platforms []string) []ocispec.Descriptor {
 	return wanted
 }
 
-func platformsIn(m manifest) []string {
+func platformsIn(m manifest.Manifest) []string {
 	var names []string
 	for _, d := range m.Manifests {
 		if d.Platform != nil {

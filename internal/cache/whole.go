@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/store"
 )
 
@@ -72,11 +73,11 @@ func (c *Cache) gap(ctx context.Context, repo imageref.Repository, dgst digest.D
 	if err != nil {
 		return &ocispec.Descriptor{Digest: dgst, MediaType: ocispec.MediaTypeImageManifest}
 	}
-	m, err := parseManifest(dgst, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
 		return nil // nothing that could be pulled further
 	}
-	for _, d := range m.blobs() {
+	for _, d := range m.Blobs() {
 		if size, err := c.store.StatBlob(ctx, d.Digest); err != nil || size != d.Size {
 			return &d
 		}
@@ -85,7 +86,7 @@ func (c *Cache) gap(ctx context.Context, repo imageref.Repository, dgst digest.D
 }
 
 // gapBelow is gap for the manifests of an index. Where nothing was asked for by name, one of them has to be there.
-func (c *Cache) gapBelow(ctx context.Context, repo imageref.Repository, m manifest, platforms []string) *ocispec.Descriptor {
+func (c *Cache) gapBelow(ctx context.Context, repo imageref.Repository, m manifest.Manifest, platforms []string) *ocispec.Descriptor {
 	stored := len(platforms) > 0 || len(m.Manifests) == 0
 	for _, d := range m.Manifests {
 		if _, err := c.store.LinkedManifest(ctx, repo, d.Digest); err != nil && !asked(d, platforms) {
@@ -108,12 +109,12 @@ func (c *Cache) platformsOf(ctx context.Context, repo imageref.Repository, dgst 
 	if err != nil {
 		return nil
 	}
-	m, err := parseManifest(dgst, body)
+	m, err := manifest.Parse(body)
 	if err != nil {
 		return nil
 	}
-	if m.Config != nil {
-		return c.platformOfConfig(ctx, *m.Config)
+	if m.Config.Digest != "" {
+		return c.platformOfConfig(ctx, m.Config.Digest)
 	}
 	var had []string
 	for _, d := range m.Manifests {
@@ -125,9 +126,9 @@ func (c *Cache) platformsOf(ctx context.Context, repo imageref.Repository, dgst 
 	return slices.Compact(had)
 }
 
-func (c *Cache) platformOfConfig(ctx context.Context, config ocispec.Descriptor) []string {
+func (c *Cache) platformOfConfig(ctx context.Context, config digest.Digest) []string {
 	var p ocispec.Platform
-	body, err := c.readStored(ctx, config)
+	body, err := c.store.ReadBlob(ctx, config)
 	if err != nil || json.Unmarshal(body, &p) != nil || p.OS == "" {
 		return nil
 	}

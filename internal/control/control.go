@@ -146,12 +146,16 @@ type failure struct {
 	RetryAfter time.Duration `json:"retryAfter,omitempty"` // nanoseconds
 
 	Reason upstream.Reason `json:"reason,omitempty"` // of the origin's failure behind it
+	Until  time.Time       `json:"until,omitzero"`   // of a remembered one
 }
 
 func newFailure(err error) *failure {
 	f := &failure{Message: err.Error()}
 	if origin, ok := errors.AsType[*upstream.Error](err); ok {
 		f.Reason = origin.Reason
+	}
+	if remembered, ok := errors.AsType[*cache.Remembered](err); ok {
+		f.Until = remembered.Until
 	}
 	var wire *cache.Error
 	switch {
@@ -179,6 +183,9 @@ func (f *failure) err() error {
 	err := errors.New(f.Message)
 	if f.Reason != "" {
 		err = &described{message: f.Message, cause: &upstream.Error{Reason: f.Reason, Err: err}}
+	}
+	if !f.Until.IsZero() {
+		err = &cache.Remembered{Err: err, Until: f.Until}
 	}
 	switch f.Code {
 	case "":

@@ -166,6 +166,15 @@ func TestControl_FailuresKeepTheirKind(t *testing.T) {
 				return errors.As(err, &e) && e.Reason == upstream.Refused
 			},
 		},
+		"A remembered answer": {
+			err: &cache.Error{Code: cache.CodeDenied, Status: http.StatusForbidden, Err: &cache.Remembered{
+				Err: &upstream.Error{Reason: upstream.Denied, Host: "a.b", Err: errors.New("no")}, Until: time.Unix(7, 0),
+			}},
+			check: func(err error) bool {
+				var e *cache.Remembered
+				return errors.As(err, &e) && e.Until.Equal(time.Unix(7, 0))
+			},
+		},
 		"A shared store":     {err: store.ErrShared, check: func(err error) bool { return errors.Is(err, store.ErrShared) }},
 		"A pin of an object": {err: cache.ErrPinnedByObject, check: func(err error) bool { return errors.Is(err, cache.ErrPinnedByObject) }},
 		"No pin":             {err: cache.ErrNotPinned, check: func(err error) bool { return errors.Is(err, cache.ErrNotPinned) }},

@@ -65,7 +65,7 @@ func NewBook(s Store, log logr.Logger) *Book {
 	return b
 }
 
-// Watch has fn called after a record may have changed, until stop is called.
+// Watch has fn called after a record may have changed, until stop is called. Who changed it waits for fn; nobody else does.
 func (b *Book) Watch(fn func(imageref.Repository)) (stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -212,18 +212,27 @@ func (b *Book) Add(ctx context.Context, repo imageref.Repository, g Grant) {
 	}
 }
 
-// change replaces a record by what fn makes of it, unless that is the same one.
+// change replaces a record by what fn makes of it, unless that is the same one, and says so to who watches.
 func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Record) *Record) error {
+	changed, err := b.replace(ctx, repo, fn)
+	if changed {
+		b.changed(repo)
+	}
+	return err
+}
+
+// replace is change without the watchers. Also with an error the record may have changed: in memory alone.
+func (b *Book) replace(ctx context.Context, repo imageref.Repository, fn func(*Record) *Record) (changed bool, err error) {
 	lock := b.lock(repo)
 	lock.Lock()
 	defer lock.Unlock()
 	before, err := b.latest(ctx, repo)
 	if err != nil {
-		return err
+		return false, err
 	}
 	next := fn(before)
 	if next == before {
-		return nil
+		return false, nil
 	}
 	next.stored = true
 	b.records.Add(repo, next)
@@ -231,11 +240,10 @@ func (b *Book) change(ctx context.Context, repo imageref.Repository, fn func(*Re
 	if err == nil {
 		err = b.store.PutDocument(ctx, repo, document, content)
 	}
-	b.changed(repo)
 	if err != nil {
-		return fmt.Errorf("writing the grants of %s: %w", repo, err)
+		return true, fmt.Errorf("writing the grants of %s: %w", repo, err)
 	}
-	return nil
+	return true, nil
 }
 
 // latest returns the record to change. What could not be written is in memory alone.

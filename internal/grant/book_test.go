@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/larder-dev/larder/internal/imageref"
 )
 
 func TestBook_KeepsNoCredential(t *testing.T) {
@@ -28,5 +30,24 @@ func TestBook_KeepsNoCredential(t *testing.T) {
 	})
 	if err != nil || files == 0 {
 		t.Errorf("%d files in the store: %v", files, err)
+	}
+}
+
+func TestBook_TellsWhoWatchesWithoutHoldingUpPulls(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	told := 0
+	defer w.book.Watch(func(repo imageref.Repository) {
+		told++
+		lock := w.book.lock(repo)
+		if !lock.TryLock() {
+			t.Error("who watches is told while pulls wait for the record's lock")
+			return
+		}
+		lock.Unlock()
+	})()
+	w.book.Add(t.Context(), w.repo, Grant{ID: "some", Namespaces: []string{"a"}})
+	if told != 1 {
+		t.Errorf("a grant was told %d times", told)
 	}
 }

@@ -68,5 +68,6 @@ func (k *Keeper) Learn(ctx context.Context, repo imageref.Repository, probe upst
 	return yes
 }
 
-// Watch has fn called after what is granted of a repository may have changed, until stop is called. It may block for a moment.
+// Watch has fn called after what is granted of a repository may have changed, until stop is called. It must not wait: who was
+// granted something does until it returns.
 func (k *Keeper) Watch(fn func(imageref.Repository)) (stop func()) { return k.book.Watch(fn) }

@@ -2,21 +2,18 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxManifest is the size up to which registries accept manifests (distribution-spec: at least 4 MiB).
-const maxManifest = 4 << 20
-
-var errManifestSize = fmt.Errorf("the manifest is larger than %d bytes", maxManifest)
+var errManifestSize = fmt.Errorf("the manifest is larger than %d bytes", manifest.MaxSize)
 
 // ReadManifest reads a manifest linked in repo whole and verifies its digest.
 func (s *Store) ReadManifest(ctx context.Context, repo imageref.Repository, dgst digest.Digest) ([]byte, ocispec.Descriptor, error) {
@@ -24,32 +21,35 @@ func (s *Store) ReadManifest(ctx context.Context, repo imageref.Repository, dgst
 	if err != nil {
 		return nil, ocispec.Descriptor{}, err
 	}
-	body, err := s.readVerified(ctx, dgst)
+	body, err := s.ReadBlob(ctx, dgst)
 	if err != nil {
 		return nil, ocispec.Descriptor{}, fmt.Errorf("reading manifest %s: %w", dgst, err)
 	}
 	desc.Size = int64(len(body))
 	if desc.MediaType == "" {
-		desc.MediaType = detectMediaType(body)
+		desc.MediaType = manifest.MediaType(body)
 	}
 	return body, desc, nil
 }
 
-// readVerified reads a manifest's blob; a damaged one is removed.
-func (s *Store) readVerified(ctx context.Context, dgst digest.Digest) ([]byte, error) {
+// ReadBlob reads a blob of a manifest's size at most whole and verifies its digest; a damaged one is removed, and ErrNotFound.
+func (s *Store) ReadBlob(ctx context.Context, dgst digest.Digest) ([]byte, error) {
+	if _, err := imageref.ParseDigest(dgst.String()); err != nil {
+		return nil, err
+	}
 	reader, err := s.driver.Reader(ctx, blobPath(dgst), 0)
 	if err != nil {
 		return nil, fromDriver(err)
 	}
 	defer reader.Close()
-	body, err := io.ReadAll(io.LimitReader(reader, maxManifest+1))
+	body, err := io.ReadAll(io.LimitReader(reader, manifest.MaxSize+1))
 	if err != nil {
 		return nil, fromDriver(err)
 	}
-	if len(body) <= maxManifest && dgst.Algorithm().FromBytes(body) == dgst {
+	if len(body) <= manifest.MaxSize && dgst.Algorithm().FromBytes(body) == dgst {
 		return body, nil
 	}
-	if err := s.examine(ctx, dgst); !errors.Is(err, ErrNotFound) || len(body) <= maxManifest {
+	if err := s.examine(ctx, dgst); !errors.Is(err, ErrNotFound) || len(body) <= manifest.MaxSize {
 		return nil, err
 	}
 	return nil, s.tooLarge(ctx, dgst)
@@ -75,7 +75,7 @@ func (s *Store) putManifest(ctx context.Context, repo imageref.Repository, desc 
 	if _, err := imageref.ParseDigest(desc.Digest.String()); err != nil {
 		return err
 	}
-	if len(body) > maxManifest {
+	if len(body) > manifest.MaxSize {
 		return errManifestSize
 	}
 	if actual := desc.Digest.Algorithm().FromBytes(body); actual != desc.Digest {
@@ -152,30 +152,4 @@ func (s *Store) revisions(ctx context.Context, folder string, algorithm digest.A
 		}
 	}
 	return nil
-}
-
-const (
-	dockerManifestV1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-	unknownMediaType = "application/octet-stream"
-)
-
-// detectMediaType tells what a manifest is whose media type nobody wrote down. Only OCI's may leave it out.
-func detectMediaType(body []byte) string {
-	var m struct {
-		SchemaVersion int             `json:"schemaVersion"`
-		MediaType     string          `json:"mediaType"`
-		Manifests     json.RawMessage `json:"manifests"`
-	}
-	switch err := json.Unmarshal(body, &m); {
-	case err != nil:
-		return unknownMediaType
-	case m.MediaType != "":
-		return m.MediaType
-	case m.SchemaVersion == 1:
-		return dockerManifestV1
-	case m.Manifests != nil:
-		return ocispec.MediaTypeImageIndex
-	default:
-		return ocispec.MediaTypeImageManifest
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -40,7 +41,7 @@ func testWrongManifest(t *testing.T, s *Store, _ *damages) {
 	if err := s.PutManifest(t.Context(), nginx, wrong, body); err == nil {
 		t.Error("a manifest with another digest was stored")
 	}
-	large := make([]byte, maxManifest+1)
+	large := make([]byte, manifest.MaxSize+1)
 	desc := ocispec.Descriptor{Digest: digest.FromBytes(large), Size: int64(len(large))}
 	if err := s.PutManifest(t.Context(), nginx, desc, large); !errors.Is(err, errManifestSize) {
 		t.Errorf("a manifest of more than 4 MiB: got error %v", err)
@@ -61,7 +62,7 @@ func testCorruptedManifest(t *testing.T, s *Store, d *damages) {
 		"flipped bit": func(b []byte) []byte { b[3] ^= 1; return b },
 		"truncated":   func(b []byte) []byte { return b[:10] },
 		"empty":       func([]byte) []byte { return nil },
-		"too large":   func([]byte) []byte { return make([]byte, maxManifest+1) },
+		"too large":   func([]byte) []byte { return make([]byte, manifest.MaxSize+1) },
 	} {
 		desc := putManifest(t, s, nginx, name)
 		body, _, err := s.ReadManifest(t.Context(), nginx, desc.Digest)
@@ -76,21 +77,5 @@ func testCorruptedManifest(t *testing.T, s *Store, d *damages) {
 		putManifest(t, s, nginx, name)
 		_, _, err = s.ReadManifest(t.Context(), nginx, desc.Digest)
 		wantNone(t, err)
-	}
-}
-
-func TestDetectMediaType(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, body, want string }{
-		{"Stated", `{"mediaType":"application/vnd.docker.distribution.manifest.v2+json"}`, "application/vnd.docker.distribution.manifest.v2+json"},
-		{"OCI index", `{"schemaVersion":2,"manifests":[]}`, ocispec.MediaTypeImageIndex},
-		{"OCI manifest", `{"schemaVersion":2,"config":{}}`, ocispec.MediaTypeImageManifest},
-		{"Docker schema 1", `{"schemaVersion":1}`, dockerManifestV1},
-		{"Not JSON", `<html>`, unknownMediaType},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			wantEqual(t, detectMediaType([]byte(test.body)), test.want)
-		})
 	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -176,8 +176,11 @@ func (m *mark) reach(ctx context.Context, next []digest.Digest) error {
 		if err != nil {
 			return err
 		}
-		m.blind = m.blind || body == nil
-		next = append(next, body.all()...)
+		if body == nil {
+			m.blind = true
+		} else {
+			next = append(next, body.Digests()...)
+		}
 		next = append(next, m.referrers[dgst]...)
 	}
 	return nil
@@ -250,56 +253,18 @@ func (m *mark) documents(ctx context.Context) error {
 	return nil
 }
 
-// namedBy is what the sweep reads of manifests and indexes of every kind.
-type namedBy struct {
-	Manifests []named `json:"manifests"`
-	Config    named   `json:"config"`
-	Layers    []named `json:"layers"`
-	Blobs     []named `json:"blobs"`
-	FSLayers  []struct {
-		BlobSum digest.Digest `json:"blobSum"`
-	} `json:"fsLayers"`
-	Subject named `json:"subject"`
-}
-
-type named struct {
-	Digest digest.Digest `json:"digest"`
-}
-
 // names reads what a manifest names; nil where it is not there, damaged or no manifest.
-func (s *Store) names(ctx context.Context, dgst digest.Digest) (*namedBy, error) {
-	body, err := s.readVerified(ctx, dgst)
+func (s *Store) names(ctx context.Context, dgst digest.Digest) (*manifest.Manifest, error) {
+	body, err := s.ReadBlob(ctx, dgst)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, errManifestSize) {
 		return nil, nil // nobody can say what it names
 	}
 	if err != nil {
 		return nil, err
 	}
-	m := &namedBy{}
-	if json.Unmarshal(body, m) != nil {
+	m, err := manifest.Parse(body)
+	if err != nil {
 		return nil, nil //nolint:nilerr // as above
 	}
-	return m, nil
-}
-
-func (n *namedBy) all() []digest.Digest {
-	if n == nil {
-		return nil
-	}
-	var all []digest.Digest
-	add := func(dgst digest.Digest) {
-		if _, err := imageref.ParseDigest(dgst.String()); err == nil {
-			all = append(all, dgst)
-		}
-	}
-	add(n.Config.Digest)
-	for _, list := range [][]named{n.Manifests, n.Layers, n.Blobs} {
-		for _, d := range list {
-			add(d.Digest)
-		}
-	}
-	for _, d := range n.FSLayers {
-		add(d.BlobSum)
-	}
-	return all
+	return &m, nil
 }

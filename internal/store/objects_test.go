@@ -2,113 +2,18 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
-	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/tests/s3"
 	"github.com/opencontainers/go-digest"
 )
-
-// bucket is object storage in memory under any driver's name, with faults.
-type bucket struct {
-	storagedriver.StorageDriver
-	name     string
-	moveErr  error
-	writeErr error
-	age      time.Duration // added to the age of each object
-
-	mu      sync.Mutex
-	written []string // keys that a Writer was asked for
-	offsets []int64  // from which a Reader was asked for
-}
-
-func (b *bucket) Name() string { return b.name }
-
-func (b *bucket) Writer(ctx context.Context, path string, appended bool) (storagedriver.FileWriter, error) {
-	b.mu.Lock()
-	b.written = append(b.written, path)
-	b.mu.Unlock()
-	if b.name != s3Driver {
-		w, err := b.StorageDriver.Writer(ctx, path, appended)
-		return &bucketWriter{FileWriter: w, err: b.writeErr}, err
-	}
-	// As a multipart upload: nothing is to be seen under the key before Commit.
-	part := "/multipart/" + rand.Text()
-	w, err := b.StorageDriver.Writer(ctx, part, appended)
-	complete := func() error { return b.StorageDriver.Move(ctx, part, path) }
-	return &bucketWriter{w, b.writeErr, complete}, err
-}
-
-func (b *bucket) PutContent(ctx context.Context, path string, content []byte) error {
-	if b.writeErr != nil {
-		return b.writeErr
-	}
-	return b.StorageDriver.PutContent(ctx, path, content)
-}
-
-func (b *bucket) Reader(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
-	b.mu.Lock()
-	b.offsets = append(b.offsets, offset)
-	b.mu.Unlock()
-	return b.StorageDriver.Reader(ctx, path, offset)
-}
-
-func (b *bucket) Move(ctx context.Context, source, dest string) error {
-	if b.moveErr != nil {
-		return b.moveErr
-	}
-	return b.StorageDriver.Move(ctx, source, dest)
-}
-
-func (b *bucket) Stat(ctx context.Context, path string) (storagedriver.FileInfo, error) {
-	info, err := b.StorageDriver.Stat(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	return storagedriver.FileInfoInternal{FileInfoFields: storagedriver.FileInfoFields{
-		Path: info.Path(), Size: info.Size(), ModTime: info.ModTime().Add(-b.age), IsDir: info.IsDir(),
-	}}, nil
-}
-
-type bucketWriter struct {
-	storagedriver.FileWriter
-	err      error
-	complete func() error // nil: Commit is all
-}
-
-func (w *bucketWriter) Commit(ctx context.Context) error {
-	if err := w.FileWriter.Commit(ctx); err != nil || w.complete == nil {
-		return err
-	}
-	return w.complete()
-}
-
-func (w *bucketWriter) Write(p []byte) (int, error) {
-	if w.err != nil {
-		return 0, w.err
-	}
-	return w.FileWriter.Write(p)
-}
-
-func openBucket(t *testing.T, b *bucket) *Store {
-	t.Helper()
-	b.StorageDriver = inmemory.New()
-	s, err := newStore(backend{b, newObjects(b, logr.Discard()), t.TempDir(), sharedLinkTTL}, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // TestStore_ObjectStorage is the conformance suite under the two ways of uploading.
 func TestStore_ObjectStorage(t *testing.T) {
@@ -299,81 +204,6 @@ func TestObjects_RemovesStaleUploads(t *testing.T) {
 			wantEqual(t, len(left), test.left)
 		})
 	}
-}
-
-func TestObjectReader_AsksForNoByteTwice(t *testing.T) {
-	t.Parallel()
-	b := &bucket{name: s3Driver}
-	s := openBucket(t, b)
-	dgst := commit(t, s, []byte("0123456789"))
-	blob, err := s.OpenBlob(t.Context(), dgst, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blob.Close()
-	for _, seek := range []struct {
-		offset int64
-		whence int
-		want   int64
-	}{{0, io.SeekEnd, 10}, {0, io.SeekStart, 0}, {4, io.SeekCurrent, 4}} {
-		at, err := blob.Seek(seek.offset, seek.whence)
-		wantNone(t, err)
-		wantEqual(t, at, seek.want)
-	}
-	if _, err := blob.Seek(-1, io.SeekStart); !errors.Is(err, errSeek) {
-		t.Errorf("got error %v for a negative offset", err)
-	}
-	got, err := io.ReadAll(blob)
-	wantNone(t, err)
-	wantEqual(t, string(got), "456789")
-	wantEqual(t, b.offsets, []int64{4})
-}
-
-func TestObjectReader_TellsATruncatedObject(t *testing.T) {
-	t.Parallel()
-	s := openBucket(t, &bucket{name: s3Driver})
-	dgst := commit(t, s, []byte("0123456789"))
-	blob, err := s.OpenBlob(t.Context(), dgst, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blob.Close()
-	wantNone(t, s.writer.put(t.Context(), blobPath(dgst), []byte("0123")))
-	if _, err := io.ReadAll(blob); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("got error %v, want an unexpected end", err)
-	}
-}
-
-func TestObjects_OpensAtAnOffsetByOneRequest(t *testing.T) {
-	t.Parallel()
-	b, d := &bucket{name: s3Driver}, &damages{}
-	s := openBucket(t, b)
-	s.onDamage = d.add
-	dgst := commit(t, s, []byte("0123456789"))
-	blob, err := s.OpenBlobAt(t.Context(), dgst, 10, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blob.Close()
-	got, err := io.ReadAll(blob)
-	wantNone(t, err)
-	wantEqual(t, string(got), "456789")
-	wantEqual(t, b.offsets, []int64{4})
-	_, err = s.OpenBlobAt(t.Context(), digest.FromString("missing"), 10, 4)
-	wantMissing(t, err)
-
-	wantNone(t, s.writer.put(t.Context(), blobPath(dgst), []byte("0123")))
-	short, err := s.OpenBlobAt(t.Context(), dgst, 10, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer short.Close()
-	if _, err := io.ReadAll(short); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("got error %v, want an unexpected end", err)
-	}
-	wantEqual(t, d.list(), []digest.Digest{dgst})
-	_, err = s.StatBlob(t.Context(), dgst)
-	wantMissing(t, err)
 }
 
 func TestSpool_B7_NoMoreThanItsLimit(t *testing.T) {

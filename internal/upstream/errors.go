@@ -51,6 +51,29 @@ func (e *Error) Error() string { return fmt.Sprintf("origin %s: %v", e.Host, e.E
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// The codes of the distribution spec that tell of an origin's failure.
+const (
+	CodeDenied          = "DENIED"
+	CodeTooManyRequests = "TOOMANYREQUESTS"
+	CodeUnavailable     = "UNAVAILABLE" // the spec has none for this
+)
+
+// Answer is what a client is told of the failure, by code and HTTP status (T9). unknown is the code for what the origin does not have.
+func (e *Error) Answer(unknown string) (code string, status int) {
+	switch e.Reason {
+	case NotFound:
+		return unknown, http.StatusNotFound
+	case Denied, Refused:
+		return CodeDenied, http.StatusForbidden
+	case RateLimited:
+		return CodeTooManyRequests, http.StatusTooManyRequests
+	}
+	if e.Timeout {
+		return CodeUnavailable, http.StatusGatewayTimeout
+	}
+	return CodeUnavailable, http.StatusBadGateway
+}
+
 // fault makes an Error of a reason; attempt.explain completes it with host and credential.
 func fault(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Err: fmt.Errorf(format, args...)}

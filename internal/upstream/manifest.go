@@ -10,12 +10,10 @@ import (
 	"strings"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
-
-// MaxManifestSize is the largest manifest that is accepted, in bytes.
-const MaxManifestSize = 4 << 20
 
 // acceptManifest is what origins are asked for. It is the same for every client: what one asked for is stored for all.
 var acceptManifest = strings.Join([]string{
@@ -101,7 +99,7 @@ func noHead(resp *http.Response) bool {
 }
 
 func (a *attempt) getManifest(ctx context.Context, reference string) (*Manifest, error) {
-	body, resp, err := a.document(ctx, a.manifestCall(http.MethodGet, reference), MaxManifestSize) //nolint:bodyclose // document has closed it
+	body, resp, err := a.document(ctx, a.manifestCall(http.MethodGet, reference), manifest.MaxSize) //nolint:bodyclose // document has closed it
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +110,7 @@ func (a *attempt) getManifest(ctx context.Context, reference string) (*Manifest,
 	m := &Manifest{Body: body}
 	m.MediaType, m.Digest, m.Size = mediaType(resp), dgst, int64(len(body))
 	if m.MediaType == "" {
-		m.MediaType = writtenMediaType(body)
+		m.MediaType = manifest.MediaType(body)
 	}
 	a.proved = true
 	return m, nil
@@ -160,17 +158,6 @@ func mediaType(resp *http.Response) string {
 		return ""
 	}
 	return t
-}
-
-// writtenMediaType is what a manifest says of itself; the OCI manifest's where it says nothing.
-func writtenMediaType(body []byte) string {
-	var m struct {
-		MediaType string `json:"mediaType"`
-	}
-	if json.Unmarshal(body, &m) != nil || m.MediaType == "" {
-		return ocispec.MediaTypeImageManifest
-	}
-	return m.MediaType
 }
 
 func isObject(body []byte) bool {

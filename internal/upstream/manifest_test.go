@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -44,10 +46,10 @@ func TestManifest_WrongAnswers(t *testing.T) {
 		{"Body of another digest", byDigest, body(nil, `{}`), Invalid, 1},
 		{"Header of another digest", "latest", body(map[string]string{"Docker-Content-Digest": byDigest}, `{}`), Invalid, 1},
 		{"A web page", "latest", body(map[string]string{"Content-Type": "text/html"}, `<html>`), Invalid, 0},
-		{"Too large by its length", "latest", body(nil, `{"a":"`+strings.Repeat("x", MaxManifestSize)+`"}`), Invalid, 0},
+		{"Too large by its length", "latest", body(nil, `{"a":"`+strings.Repeat("x", manifest.MaxSize)+`"}`), Invalid, 0},
 		{"Too large without a length", "latest", unlessPing(func(w http.ResponseWriter, _ *http.Request) {
 			w.(http.Flusher).Flush()
-			fmt.Fprint(w, `{"a":"`+strings.Repeat("x", MaxManifestSize)+`"}`)
+			fmt.Fprint(w, `{"a":"`+strings.Repeat("x", manifest.MaxSize)+`"}`)
 		}), Invalid, 0},
 		{"Compressed though not asked for", "latest", unlessPing(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
@@ -126,7 +128,8 @@ func TestManifest_MediaTypeOfOneThatHasNoHeader(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
 		`{"mediaType":"application/vnd.oci.image.index.v1+json"}`: "application/vnd.oci.image.index.v1+json",
-		`{"layers":[]}`: manifestType,
+		`{"layers":[]}`:    manifestType,
+		`{"manifests":[]}`: ocispec.MediaTypeImageIndex,
 	} {
 		s := serve(t, unlessPing(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -38,7 +39,7 @@ func (a *attempt) listReferrers(ctx context.Context, dgst digest.Digest) ([]ocis
 	referrers, seen := []ocispec.Descriptor{}, map[digest.Digest]bool{}
 	first := call{kind: "referrers", method: http.MethodGet, url: a.path("referrers/"+dgst.String(), nil),
 		header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}}
-	err := a.pages(ctx, first, MaxManifestSize, func(resp *http.Response, body []byte) error {
+	err := a.pages(ctx, first, manifest.MaxSize, func(resp *http.Response, body []byte) error {
 		page, err := referrersIn(mediaType(resp), body)
 		if err != nil {
 			return a.broken(resp, "%w", err)

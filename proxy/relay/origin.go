@@ -25,13 +25,12 @@ import (
 // The codes of errors that a relay answers by itself.
 const (
 	codeBlobUnknown     = "BLOB_UNKNOWN"
-	codeDenied          = "DENIED"
+	codeDenied          = upstream.CodeDenied
 	codeDigestInvalid   = "DIGEST_INVALID"
 	codeManifestUnknown = "MANIFEST_UNKNOWN"
 	codeNameInvalid     = "NAME_INVALID"
 	codeNameUnknown     = "NAME_UNKNOWN"
-	codeTooManyRequests = "TOOMANYREQUESTS"
-	codeUnavailable     = "UNAVAILABLE"
+	codeUnavailable     = upstream.CodeUnavailable
 	codeUnsupported     = "UNSUPPORTED"
 )
 
@@ -290,23 +289,17 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	httpx.WriteError(w, status, code, message, nil)
 }
 
-// refuseFor words an origin's failure as the cache does (T9).
+// refuseFor answers with a failure of the origin (T9), or of the request.
 func refuseFor(w http.ResponseWriter, q *request, err error, unknown string) {
 	code, wire := codeUnavailable, http.StatusBadGateway
-	var up *upstream.Error
-	switch errors.As(err, &up); {
-	case errors.Is(err, errDigest):
+	if errors.Is(err, errDigest) {
 		code, wire = codeDigestInvalid, http.StatusBadRequest
-	case up == nil:
-	case up.Reason == upstream.NotFound:
-		code, wire = unknown, http.StatusNotFound
-	case up.Reason == upstream.Denied, up.Reason == upstream.Refused:
-		code, wire = codeDenied, http.StatusForbidden
-	case up.Reason == upstream.RateLimited:
-		code, wire = codeTooManyRequests, http.StatusTooManyRequests
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(up.RetryAfter.Seconds())))))
-	case up.Timeout:
-		wire = http.StatusGatewayTimeout
+	}
+	if up, ok := errors.AsType[*upstream.Error](err); ok {
+		code, wire = up.Answer(unknown)
+		if up.Reason == upstream.RateLimited {
+			w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(up.RetryAfter.Seconds())))))
+		}
 	}
 	refuse(w, q.client, status(q, wire), code, err.Error())
 }

@@ -30,7 +30,7 @@ func (s Set) Build(ctx context.Context, log func(format string, args ...any)) (s
 		return "", err
 	}
 	dir := filepath.Join(cache, "larder", s.name+"-"+sum)
-	unlock, err := lock(dir)
+	unlock, err := Lock(dir)
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,8 @@ func (s Set) fingerprint(source string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)[:6]), nil
 }
 
-func lock(dir string) (unlock func(), err error) {
+// Lock waits until no other process makes dir, and has them wait until unlock is called.
+func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, fmt.Errorf("making the cache folder: %w", err)
 	}

@@ -135,5 +135,5 @@ func teamIsDenied(t *testing.T, secret, why string) {
 func leave(t *testing.T, ns, pod string) {
 	t.Helper()
 	kubectl(t, "delete", "pod", "--namespace", ns, "--now", "--wait", pod)
-	forget(t, []string{"none"}, private)
+	forget(t, nil, private)
 }

@@ -43,6 +43,6 @@ func (l *larder) withoutAPIServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.rolledOut(t)
-	forget(t, []string{"none"}, strings.TrimPrefix(kept, front), strings.TrimPrefix(fresh, front))
+	forget(t, nil, strings.TrimPrefix(kept, front), strings.TrimPrefix(fresh, front))
 	l.version(t, host+"/team/new:1", "new 1")
 }

@@ -63,7 +63,7 @@ func (l *larder) outage(t *testing.T) {
 	const image = host + "/team/web:1"
 	kubectl(t, "scale", "--namespace", "shop", "deployment/web", "--replicas=0")
 	gone(t, "shop", "app=web")
-	forget(t, []string{"none"}, image)
+	forget(t, nil, image)
 	l.origin.Refuse()
 	defer l.origin.Heal()
 	kubectl(t, "scale", "--namespace", "shop", "deployment/web", "--replicas=2")

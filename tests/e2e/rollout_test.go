@@ -146,7 +146,7 @@ func forgetApp(t *testing.T) {
 	for digest := range strings.FieldsSeq(kubectl(t, "get", cachedImage(t, app+":stable"), "--output", "jsonpath={.status.history[*].digest}")) {
 		names = append(names, app+"@"+digest)
 	}
-	forget(t, []string{"none"}, names...)
+	forget(t, nil, names...)
 }
 
 // refresh has the tag checked now.

@@ -80,19 +80,21 @@ func (p *pushing) manifest(ctx context.Context, desc ocispec.Descriptor, body []
 	if desc.Digest == p.image {
 		to = p.target
 	}
-	return p.pusher.Push(ctx, to, manifest{desc, body})
+	return p.pusher.Push(ctx, to, rawManifest{desc, body})
 }
 
-// manifest is one as go-containerregistry pushes it: its bytes, and nothing below them.
-type manifest struct {
+// rawManifest is one as go-containerregistry pushes it: its bytes, and nothing below them.
+type rawManifest struct {
 	desc ocispec.Descriptor
 	body []byte
 }
 
-func (m manifest) RawManifest() ([]byte, error)        { return m.body, nil }
-func (m manifest) MediaType() (types.MediaType, error) { return types.MediaType(m.desc.MediaType), nil }
-func (m manifest) Digest() (v1.Hash, error)            { return v1.NewHash(m.desc.Digest.String()) }
-func (m manifest) Size() (int64, error)                { return int64(len(m.body)), nil }
+func (m rawManifest) RawManifest() ([]byte, error) { return m.body, nil }
+func (m rawManifest) MediaType() (types.MediaType, error) {
+	return types.MediaType(m.desc.MediaType), nil
+}
+func (m rawManifest) Digest() (v1.Hash, error) { return v1.NewHash(m.desc.Digest.String()) }
+func (m rawManifest) Size() (int64, error)     { return int64(len(m.body)), nil }
 
 // layer is a stored blob as go-containerregistry pushes it.
 type layer struct {

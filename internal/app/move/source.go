@@ -4,13 +4,12 @@ package move
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/manifest"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/opencontainers/go-digest"
@@ -91,21 +90,11 @@ func (s source) visit(ctx context.Context, repo imageref.Repository, dgst digest
 	if err != nil {
 		return err
 	}
-	var m struct {
-		Manifests, Layers, Blobs []ocispec.Descriptor
-		Config                   *ocispec.Descriptor
+	m, err := manifest.Parse(body)
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", dgst, err)
 	}
-	if err := json.Unmarshal(body, &m); err != nil {
-		return fmt.Errorf("reading manifest %s: %w", dgst, err)
-	}
-	blobs := append(m.Layers, m.Blobs...)
-	if m.Config != nil {
-		blobs = append(blobs, *m.Config)
-	}
-	for _, d := range blobs {
-		if len(d.URLs) > 0 { // a layer that lies elsewhere by its nature
-			continue
-		}
+	for _, d := range m.Blobs() {
 		if err := v.blob(ctx, d); err != nil {
 			return err
 		}
@@ -135,18 +124,4 @@ func (s source) below(ctx context.Context, repo imageref.Repository, children []
 		return fmt.Errorf("none of the index's manifests: %w", store.ErrNotFound)
 	}
 	return nil
-}
-
-// ParseImages reads references as a pod's image field has them; one a line, too, with empty lines and comments left out.
-func ParseImages(names []string) ([]imageref.Reference, error) {
-	var refs []imageref.Reference
-	var errs []error
-	for _, name := range names {
-		if name = strings.TrimSpace(name); name == "" || name[0] == '#' {
-			continue
-		}
-		ref, err := imageref.Parse(name)
-		refs, errs = append(refs, ref), append(errs, err)
-	}
-	return refs, errors.Join(errs...)
 }

@@ -29,7 +29,8 @@ func advice(ref imageref.Reference, err error) string {
 		return adviceFor(ref, answer)
 	}
 	if failedThere {
-		return adviceFor(ref, &cache.Error{Code: codeOf(origin.Reason), RetryAfter: origin.RetryAfter, Err: origin})
+		code, _ := origin.Answer(string(cache.CodeManifestUnknown))
+		return adviceFor(ref, &cache.Error{Code: cache.Code(code), RetryAfter: origin.RetryAfter, Err: origin})
 	}
 	return ""
 }
@@ -74,21 +75,6 @@ func adviceFor(ref imageref.Reference, e *cache.Error) string {
 		return fmt.Sprintf("try again later, or log in with docker login %s for a higher limit", host)
 	case cache.CodeUnavailable:
 		return fmt.Sprintf("check that %s can be reached from here, or give another endpoint for it in the configuration file", host)
-	default:
-		return ""
-	}
-}
-
-func codeOf(reason upstream.Reason) cache.Code {
-	switch reason {
-	case upstream.Denied:
-		return cache.CodeDenied
-	case upstream.NotFound:
-		return cache.CodeManifestUnknown
-	case upstream.RateLimited:
-		return cache.CodeTooManyRequests
-	case upstream.Unreachable:
-		return cache.CodeUnavailable
 	default:
 		return ""
 	}

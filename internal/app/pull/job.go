@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/control"
 	"github.com/larder-dev/larder/internal/imageref"
@@ -50,7 +51,7 @@ func (j job) one(ctx context.Context, through control.Mirrorer, ref imageref.Ref
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(j.out, "%s: %s, digest %s, %s%s\n", ref, size(got.Size), got.Digest, took(time.Since(start)),
+	_, err = fmt.Fprintf(j.out, "%s: %s, digest %s, %s%s\n", ref, cli.Size(got.Size), got.Digest, took(time.Since(start)),
 		remark(ref, got.Outcome))
 	return err
 }
@@ -79,6 +80,9 @@ func explain(ref imageref.Reference, err error) string {
 	line := fmt.Sprintf("%s: %s", ref, control.Summary(err))
 	if hint := advice(ref, err); hint != "" {
 		line += "\n  " + hint
+	}
+	if remembered, ok := errors.AsType[*cache.Remembered](err); ok {
+		line += "\n  that was a moment ago: its origin is asked again from " + remembered.Until.Local().Format(time.TimeOnly) + " on"
 	}
 	return line
 }

@@ -151,6 +151,16 @@ func TestExplain_OneLineForManyBlobs(t *testing.T) {
 	}
 }
 
+func TestExplain_AFailureOfAMomentAgo(t *testing.T) {
+	t.Parallel()
+	denied := &upstream.Error{Reason: upstream.Denied, Host: "a.b", Err: errors.New("401 Unauthorized")}
+	until := time.Date(2030, 1, 2, 3, 4, 5, 0, time.Local)
+	got := explain(refs(t, "a.b/c:1")[0], &cache.Error{Code: cache.CodeDenied, Err: &cache.Remembered{Err: denied, Until: until}})
+	if want := "\n  that was a moment ago: its origin is asked again from 03:04:05 on"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want it to end with %q", got, want)
+	}
+}
+
 // TestAdvice_RefusedAddresses asks the real client of origins: its words tell the refusals apart.
 func TestAdvice_RefusedAddresses(t *testing.T) {
 	t.Parallel()
@@ -210,15 +220,6 @@ func TestCheckPlatforms(t *testing.T) {
 	} {
 		if err := CheckPlatforms([]string{platform}); (err == nil) != good {
 			t.Errorf("CheckPlatforms(%q) = %v, want good: %v", platform, err, good)
-		}
-	}
-}
-
-func TestSize(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_999: "1.0 MB", 12_345_678: "12.3 MB", 5e9: "5.0 GB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
 	}
 }

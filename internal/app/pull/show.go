@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/schollz/progressbar/v3"
@@ -39,7 +40,7 @@ func (l *lines) progress(p cache.Progress) {
 		return
 	}
 	l.last = time.Now()
-	_, _ = fmt.Fprintf(l.w, "%s: %s of %s\n", l.ref, size(p.Done), size(p.Total))
+	_, _ = fmt.Fprintf(l.w, "%s: %s of %s\n", l.ref, cli.Size(p.Done), cli.Size(p.Total))
 }
 
 func (l *lines) end() {}
@@ -72,7 +73,7 @@ func (b *bar) progress(p cache.Progress) {
 	grown := p.Total > b.total
 	b.total = max(b.total, p.Total)
 	// First: what follows within the throttle's time is not drawn.
-	b.bar.Describe(fmt.Sprintf("%s %s of %s", b.name, size(p.Done), size(b.total)))
+	b.bar.Describe(fmt.Sprintf("%s %s of %s", b.name, cli.Size(p.Done), cli.Size(b.total)))
 	if grown {
 		b.bar.ChangeMax64(b.total)
 	}
@@ -81,16 +82,3 @@ func (b *bar) progress(p cache.Progress) {
 }
 
 func (b *bar) end() { _ = b.bar.Clear() }
-
-// size is a number of bytes in a person's words, "12.3 MB".
-func size(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= 999.95 && unit < len("kMGTP") {
-		value /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[unit-1])
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/app/beside"
+	"github.com/larder-dev/larder/internal/app/cli"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/options/serve"
 	"github.com/larder-dev/larder/internal/store"
@@ -80,7 +81,7 @@ func show(out io.Writer, report store.SweepReport, dryRun bool) error {
 }
 
 func words(s store.Swept) string {
-	return fmt.Sprintf("%s in %s, %s and %s", size(s.Bytes), count(s.Blobs, "blob"), count(s.Manifests, "manifest"), count(s.Tags, "removed tag"))
+	return fmt.Sprintf("%s in %s, %s and %s", cli.Size(s.Bytes), count(s.Blobs, "blob"), count(s.Manifests, "manifest"), count(s.Tags, "removed tag"))
 }
 
 func count(n int, what string) string {
@@ -88,19 +89,6 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// size is a number of bytes in a person's words, "12.3 MB".
-func size(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= 999.95 && unit < len("kMGTP") {
-		value /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[unit-1])
 }
 
 // RemoveOptions configure a removal.

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
+	"github.com/larder-dev/larder/tests/binary"
 )
 
 // ErrUnavailable means that this machine cannot build the image: not root, no debootstrap, no mirror within reach.
@@ -74,7 +74,7 @@ func Build(ctx context.Context, o Options) (string, error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
-	unlock, err := lock(dir)
+	unlock, err := binary.Lock(dir)
 	if err != nil {
 		return "", err
 	}
@@ -90,20 +90,6 @@ func orDefault(dir string) (string, error) {
 		return dir, nil
 	}
 	return DefaultDir()
-}
-
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, fmt.Errorf("making the cache folder: %w", err)
-	}
-	f, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("opening the lock: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
-	}
-	return func() { f.Close() }, nil
 }
 
 // build works in a folder beside dir and renames at the end, so that dir is whole or not there.
