@@ -94,7 +94,7 @@ func TestBlob_B1_BytesAsTheyArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, "GET "+blobPath+" HTTP/1.1\r\nHost: larder\r\n\r\n"); err != nil {

@@ -19,12 +19,12 @@ import (
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/cache/fetch"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 const (
 	manifestBody = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`
@@ -220,7 +220,7 @@ func exchange(t *testing.T, addr, method, target string, headers ...string) repl
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	lines := append([]string{method + " " + target + " HTTP/1.1", "Connection: close"}, headers...)

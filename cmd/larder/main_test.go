@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	logrus.SetOutput(io.Discard) // distribution's registry logs each request, and keeps a goroutine for events that nothing stops
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+	leak.Main(m, goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
 }
 
 // command is a larder process in folder.

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/origin"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestExplain_MatchesTheExample(t *testing.T) {
 	t.Parallel()

@@ -275,19 +275,24 @@ func TestFind_APIServerOutage(t *testing.T) {
 		if diff := cmp.Diff([]string{"one"}, users(found)); diff != "" {
 			t.Errorf("%s later:\n%s", passed, diff)
 		}
-		if took := time.Since(started); took > 2*apiTimeout {
+		if took := time.Since(started); took > 10*apiTimeout { // one wait for the pods, one for the secret, on a busy machine
 			t.Errorf("took %s", took)
 		}
 	}
 
 	// One that starts in the outage knows no pods, does not wait for ever, and finds them once the API server is back.
-	started := time.Now()
 	late := New(Options{Pods: w.pods(false), Secrets: w.direct(), Namespace: w.ns, Log: w.lines.logger()})
-	unknown := late.Stamp(repo)
-	if took := time.Since(started); took > apiTimeout/2 {
-		t.Errorf("the stamp took %s", took)
+	unknown, soonest := "", apiTimeout
+	for range 3 { // one that waits does so each time, a busy machine now and then
+		started := time.Now()
+		unknown = late.Stamp(repo)
+		soonest = min(soonest, time.Since(started))
 	}
-	if found, err := late.Find(t.Context(), repo); err == nil || len(found) > 0 || time.Since(started) > 2*apiTimeout {
+	if soonest > apiTimeout/2 {
+		t.Errorf("the stamp took %s", soonest)
+	}
+	started := time.Now()
+	if found, err := late.Find(t.Context(), repo); err == nil || len(found) > 0 || time.Since(started) > 10*apiTimeout {
 		t.Errorf("got %q, %v after %s", users(found), err, time.Since(started))
 	}
 	restore()

@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // shared is the cluster of tests that leave it as it is but for namespaces of their own.
 var shared *kube.Cluster

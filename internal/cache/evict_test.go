@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,11 +66,11 @@ func TestEvict_UntagsNothingThatItCannotFree(t *testing.T) {
 	img := f.origin.Push(t, "app:1", origin.RandomImage(1, 64<<10))
 	f.origin.Push(t, "app:loose", origin.RandomImage(1, 64<<10))
 	begun, end := make(chan struct{}), make(chan struct{})
+	var hold atomic.Bool // the next to ask waits
 	f.options.Keeps = func(imageref.Repository, digest.Digest) bool {
-		select {
-		case begun <- struct{}{}:
+		if hold.CompareAndSwap(true, false) {
+			close(begun)
 			<-end
-		default: // not the first
 		}
 		return false
 	}
@@ -77,6 +78,7 @@ func TestEvict_UntagsNothingThatItCannotFree(t *testing.T) {
 	f.mirror(t, "app:1")
 	f.mirror(t, "app:loose")
 	f.untag(t, "app:loose")
+	hold.Store(true)
 	var sweeping sync.WaitGroup
 	sweeping.Go(func() { f.sweep(t, time.Hour) })
 	<-begun

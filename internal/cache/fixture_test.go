@@ -25,17 +25,20 @@ import (
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/larder-dev/larder/tests/s3"
 )
 
 func TestMain(m *testing.M) {
 	logrus.SetOutput(io.Discard) // distribution's registry logs each request, and keeps a goroutine for events that nothing stops
-	goleak.VerifyTestMain(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+	leak.Main(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
 }
 
-// host is what the origin of a test is called.
-const host = "reg.example"
+const (
+	host     = "reg.example" // what the origin of a test is called
+	patience = time.Minute   // how long a test waits for what must come
+)
 
 // fixture is a cache over a real store and a real origin. Its clock stands still until a test moves it.
 type fixture struct {
@@ -228,7 +231,7 @@ func (f *fixture) settle(t *testing.T, blobs []ocispec.Descriptor) {
 // eventually waits for what happens in the background.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

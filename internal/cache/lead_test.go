@@ -63,7 +63,7 @@ func TestLead_WhatDeletesEndsWithIt(t *testing.T) {
 		if err == nil {
 			t.Error("the sweep ended well without an answer of the storage")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the sweep goes on when another may lead")
 	}
 }

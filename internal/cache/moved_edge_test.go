@@ -59,6 +59,7 @@ func TestTag_T5_OurFullDiskDoesNotHoldTheTagBack(t *testing.T) {
 	f.mirrors.start(f.clock.now(), key) // keep the mirror away while the tag moves
 	f.clock.advance(time.Hour)
 	f.resolve(t, "app", "1")
+	eventually(t, "the pull is written down", func() bool { return f.record(t, "1").PulledAt.Equal(f.clock.now()) })
 	f.breakWrites(t)
 	f.mirrors.end(f.clock.now(), key, nil)
 	f.resolve(t, "app", "1")

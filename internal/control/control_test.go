@@ -20,11 +20,11 @@ import (
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/opencontainers/go-digest"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // mirrorFunc is an owner whose cache does as the test says.
 type mirrorFunc func(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error)
@@ -235,11 +235,7 @@ func TestControl_TheServersExitIsAClearError(t *testing.T) {
 		failed <- err
 	}()
 	<-started
-	begin := time.Now()
-	stop()
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("stopping took %v, want less than a second", took)
-	}
+	stop() // does not wait for the work, which has no end of its own
 	if err := <-failed; err == nil || !errors.Is(err, control.ErrGone) || !strings.Contains(err.Error(), "it is stopping") {
 		t.Errorf("the client got %v, want ErrGone and that larder serve is stopping", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/larder-dev/larder/tests/port"
 )
 
 const image = "docker.io/library/postgres:15"
@@ -103,7 +104,7 @@ func TestTeller_AnEventThatTheSinkRefusesDoesNotHoldUpTheOthers(t *testing.T) {
 func TestTeller_WhatWaitsIsSentAfterARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first := newTeller(t, Options{Dir: dir, Sink: sinkOf(t, nobody(t).String(), "")})
+	first := newTeller(t, Options{Dir: dir, Sink: sinkOf(t, urlOf(port.New(t)), "")})
 	stop := run(t, first)
 	tellAll(first, "1", "2")
 	stop()
@@ -120,7 +121,7 @@ func TestTeller_WhatWaitsIsSentAfterARestart(t *testing.T) {
 	if diff := cmp.Diff([]string{"1", "2", "3", "4"}, sink.ids(t, 4)); diff != "" {
 		t.Errorf("the events (-want +got):\n%s", diff)
 	}
-	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(second.o.Metrics.Waiting) > 0; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); testutil.ToFloat64(second.o.Metrics.Waiting) > 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("what was sent waits still")
 		}
@@ -132,19 +133,19 @@ func TestTeller_WhatWaitsIsSentAfterARestart(t *testing.T) {
 
 func TestTeller_ASinkThatDiesAndComesBack(t *testing.T) {
 	t.Parallel()
-	u := nobody(t)
-	teller := newTeller(t, Options{Sink: sinkOf(t, u.String(), "")})
+	kept := port.New(t)
+	teller := newTeller(t, Options{Sink: sinkOf(t, urlOf(kept), "")})
 	run(t, teller)
 	tellAll(teller, "1", "2")
-	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(teller.o.Metrics.Failures) == 0; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); testutil.ToFloat64(teller.o.Metrics.Failures) == 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the sink that is down was not asked")
 		}
 	}
 	sink := newReceiver(t, func(handler http.Handler) *httptest.Server {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", u.Host)
+		listener, err := kept.Listen()
 		if err != nil {
-			t.Skipf("somebody took the port meanwhile: %v", err)
+			t.Fatal(err)
 		}
 		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}}
 		server.Start()
@@ -189,7 +190,7 @@ func TestTeller_ASinkThatHangsHoldsUpNobody(t *testing.T) {
 func TestTeller_ADiskThatTakesNothingIsCounted(t *testing.T) {
 	t.Parallel()
 	log, lines := logged()
-	teller := newTeller(t, Options{Sink: sinkOf(t, nobody(t).String(), ""), Log: log})
+	teller := newTeller(t, Options{Sink: sinkOf(t, urlOf(port.New(t)), ""), Log: log})
 	if err := os.RemoveAll(teller.o.Dir); err != nil {
 		t.Fatal(err)
 	}
@@ -221,16 +222,16 @@ func TestTeller_WithoutASinkItCounts(t *testing.T) {
 func TestSink_ItsSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	log, lines := logged()
-	u := nobody(t)
-	teller := newTeller(t, Options{Sink: sinkOf(t, "http://user:hunter2@"+u.Host+"/hunter3?token=hunter4", ""), Log: log})
+	down := port.New(t).String()
+	teller := newTeller(t, Options{Sink: sinkOf(t, "http://user:hunter2@"+down+"/hunter3?token=hunter4", ""), Log: log})
 	run(t, teller)
 	tellAll(teller, "1")
-	for deadline := time.Now().Add(10 * time.Second); len(lines()) == 0; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(lines()) == 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a sink that is down is not logged")
 		}
 	}
-	if said := strings.Join(lines(), "\n"); strings.Contains(said, "hunter") || !strings.Contains(said, u.Host) {
+	if said := strings.Join(lines(), "\n"); strings.Contains(said, "hunter") || !strings.Contains(said, down) {
 		t.Errorf("the log says %s", said)
 	}
 	for _, text := range []string{"ftp://hunter2", "http://", "http://u:hunter2@x/%zz", "hunter2", "http://x/#hunter2"} {
@@ -251,7 +252,7 @@ func TestSink_TLS(t *testing.T) {
 	distrustful := newTeller(t, Options{Sink: sinkOf(t, sink.server.URL, "")})
 	run(t, distrustful)
 	tellAll(distrustful, "0")
-	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(distrustful.o.Metrics.Failures) == 0; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); testutil.ToFloat64(distrustful.o.Metrics.Failures) == 0; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a certificate of nobody's is trusted")
 		}

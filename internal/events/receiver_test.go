@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/tests/port"
 )
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
 
 // receiver is a sink: the CloudEvents SDK's own receiver, behind what fails as a test likes.
 type receiver struct {
@@ -73,7 +76,7 @@ func (r *receiver) all() []event.Event {
 // ids waits for n events, and returns their ids.
 func (r *receiver) ids(t *testing.T, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(r.all()) < n; {
+	for deadline := time.Now().Add(patience); len(r.all()) < n; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d events came, want %d", len(r.all()), n)
 		}
@@ -145,14 +148,5 @@ func logged() (logr.Logger, func() []string) {
 	}
 }
 
-// nobody is the address of a sink that does not listen.
-func nobody(t *testing.T) *url.URL {
-	t.Helper()
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
+// urlOf is the address of a sink at a port.
+func urlOf(p *port.Port) string { return "http://" + p.String() }

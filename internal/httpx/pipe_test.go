@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/testr"
-	"go.uber.org/goleak"
+	"github.com/larder-dev/larder/tests/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // pipes is a listener whose connections live in memory, so that a test can own the time.
 type pipes struct {

@@ -64,7 +64,7 @@ func TestServe_P3_AClientThatTakesNothingIsDropped(t *testing.T) {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("writing ended with %v, want a connection that was closed", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the server still writes to a client that takes nothing")
 	}
 }
@@ -92,14 +92,14 @@ func TestServe_P3_AClientThatTakesNothingByTLSIsDropped(t *testing.T) {
 		if err == nil {
 			t.Error("writing an endless answer ended well")
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the server still writes to a client that takes nothing")
 	}
 }
 
 func TestServe_P3_ASlowClientIsKept(t *testing.T) {
 	t.Parallel()
-	const stall = 2 * time.Second
+	const stall = 5 * time.Second // longer than a busy machine keeps a client that takes
 	addr, ended := serveEndlessly(t, stall)
 	conn := dial(t, addr)
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: larder\r\n\r\n"); err != nil {
@@ -123,7 +123,7 @@ func TestServe_P3_ASlowClientIsKept(t *testing.T) {
 // probes: that is no progress for TCP_USER_TIMEOUT, but it is for the client.
 func TestServe_P3_ASlowClientWithASmallWindowIsKept(t *testing.T) {
 	t.Parallel()
-	const stall = 3 * time.Second
+	const stall = 5 * time.Second
 	addr, ended := serveEndlessly(t, stall)
 	dialer := net.Dialer{Control: func(_, _ string, conn syscall.RawConn) (err error) {
 		outer := conn.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })

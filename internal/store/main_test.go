@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/s3"
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	}
 	logrus.SetOutput(io.Discard) // distribution's registry logs each request
 	// Each of its instances keeps one goroutine for events that nothing stops.
-	goleak.VerifyTestMain(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+	leak.Main(s3.Around(m), goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
 }
 
 func holdLock(dir string) int {

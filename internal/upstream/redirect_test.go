@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-dev/larder/tests/port"
 )
 
 func TestRedirect_ToACDNWithoutCredentials(t *testing.T) {
@@ -134,11 +136,10 @@ func TestRedirect_SignedForGETAlone(t *testing.T) {
 
 func TestError_TellsNeitherQueryNorCredentials(t *testing.T) {
 	t.Parallel()
-	closed := httptest.NewServer(nil)
-	closed.Close()
+	closed := "http://" + port.New(t).String()
 	for _, location := range []string{
-		closed.URL + "/blob?signature=s3cret",
-		strings.Replace(closed.URL, "http://", "http://user:s3cret@", 1) + "/blob?signature=s3cret",
+		closed + "/blob?signature=s3cret",
+		strings.Replace(closed, "http://", "http://user:s3cret@", 1) + "/blob?signature=s3cret",
 	} {
 		origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/v2/" {

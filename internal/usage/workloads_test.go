@@ -180,7 +180,7 @@ func objects(items []client.Object, err error) ([]string, error) {
 // until waits for what a cache will say once it has caught up.
 func until(t *testing.T, want []string, get func() ([]string, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

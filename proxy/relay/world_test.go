@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -20,12 +19,12 @@ import (
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
 	"github.com/larder-dev/larder/proxy"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 const host = "reg.example"
 
@@ -225,14 +224,3 @@ func (c *cutter) Write(p []byte) (int, error) {
 }
 
 func (c *cutter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// closedAddress is one that nobody listens at.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}

@@ -109,10 +109,11 @@ func (c *Cluster) start() (err error) {
 
 // Stop ends the cluster.
 func (c *Cluster) Stop() error {
+	var err error
 	if c.gate != nil {
-		c.gate.shut()
+		err = c.gate.remove()
 	}
-	return errors.Join(c.env.Stop(), os.RemoveAll(c.dir))
+	return errors.Join(err, c.env.Stop(), os.RemoveAll(c.dir))
 }
 
 // Scheme knows Kubernetes' kinds and Larder's.

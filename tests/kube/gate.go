@@ -7,12 +7,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+
+	"github.com/larder-dev/larder/tests/port"
 )
 
 // gate forwards connections to the API server while it is open.
 type gate struct {
-	target  string
-	address string // host:port of the gate itself
+	target string
+	port   *port.Port // the gate's own, also while it is shut
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -20,20 +22,24 @@ type gate struct {
 }
 
 func openGate(target string) (*gate, error) {
-	g := &gate{target: strings.Trim(strings.TrimPrefix(target, "https://"), "/"), address: "127.0.0.1:0", conns: map[net.Conn]struct{}{}}
+	kept, err := port.Keep("127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{target: strings.Trim(strings.TrimPrefix(target, "https://"), "/"), port: kept, conns: map[net.Conn]struct{}{}}
 	return g, g.open()
 }
 
-func (g *gate) host() string { return "https://" + g.address }
+func (g *gate) host() string { return "https://" + g.port.String() }
 
 func (g *gate) open() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", g.address)
+	l, err := g.port.Listen()
 	if err != nil {
 		return fmt.Errorf("opening the gate to the API server: %w", err)
 	}
-	g.listener, g.address = l, l.Addr().String()
+	g.listener = l
 	go g.accept(l)
 	return nil
 }
@@ -91,4 +97,10 @@ func (g *gate) shut() {
 		_ = conn.Close()
 	}
 	clear(g.conns)
+}
+
+// remove shuts the gate for ever.
+func (g *gate) remove() error {
+	g.shut()
+	return g.port.Close()
 }

@@ -1,18 +1,19 @@
 package origin
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"sync"
-	"time"
+
+	"github.com/larder-dev/larder/tests/port"
 )
 
 // listener is a TCP listener that counts, and that can refuse connections and listen again at the same address.
 type listener struct {
 	address string // host:port, the same for its whole life
 	addr    *net.TCPAddr
+	port    *port.Port
 
 	mu       sync.Mutex
 	inner    net.Listener // nil while connections are refused
@@ -39,12 +40,17 @@ func (c *conn) Close() error {
 }
 
 func listen(address string) (*listener, error) {
-	inner, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	kept, err := port.Keep(address)
 	if err != nil {
 		return nil, err
 	}
+	inner, err := kept.Listen()
+	if err != nil {
+		_ = kept.Close()
+		return nil, err
+	}
 	return &listener{
-		address: inner.Addr().String(), addr: inner.Addr().(*net.TCPAddr), inner: inner,
+		address: kept.String(), addr: inner.Addr().(*net.TCPAddr), port: kept, inner: inner,
 		conns: map[*conn]struct{}{}, changed: make(chan struct{}),
 	}, nil
 }
@@ -153,27 +159,15 @@ func (l *listener) closeConns() {
 	}
 }
 
-// resume listens again where refuse stopped that, and ends babbling. The port may take a moment to come free: a socket that
-// dialled out from it holds it.
+// resume listens again where refuse stopped that, and ends babbling.
 func (l *listener) resume() error {
 	l.setBabbling(false)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(5 * time.Second); ; <-ticker.C {
-		err := l.tryResume()
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-	}
-}
-
-func (l *listener) tryResume() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inner != nil || l.closed {
 		return nil
 	}
-	inner, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", l.address)
+	inner, err := l.port.Listen()
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
@@ -199,9 +193,10 @@ func (l *listener) forget() {
 	l.accepted = 0
 }
 
-// Close ends Accept and every connection.
+// Close ends Accept and every connection. It may be called again.
 func (l *listener) Close() error {
 	l.mu.Lock()
+	again := l.closed
 	l.closed = true
 	l.mu.Unlock()
 	l.refuse()
@@ -209,10 +204,11 @@ func (l *listener) Close() error {
 	l.notify()
 	l.mu.Unlock()
 	l.babblers.Wait()
-	return nil
+	if again {
+		return nil
+	}
+	return l.port.Close()
 }
 
 // Addr returns the address also while connections are refused.
 func (l *listener) Addr() net.Addr { return l.addr }
-
-func (l *listener) port() int { return l.addr.Port }

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/larder-dev/larder/tests/origin"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 const acceptAll = ocispec.MediaTypeImageIndex + ", " + ocispec.MediaTypeImageManifest +
 	", application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"

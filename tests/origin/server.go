@@ -64,7 +64,7 @@ func (s *server) url() string { return s.scheme + "://" + s.listener.address }
 
 // urlAt names the host otherwise: some clients take no token server at a private address, but any by name.
 func (s *server) urlAt(host string) string {
-	return s.scheme + "://" + net.JoinHostPort(host, strconv.Itoa(s.listener.port()))
+	return s.scheme + "://" + net.JoinHostPort(host, strconv.Itoa(s.listener.addr.Port))
 }
 
 // close returns when the last handler has.

@@ -25,8 +25,8 @@ import (
 func TestBlob_B1_OneTransferForManyReaders(t *testing.T) {
 	t.Parallel()
 	const readers = 500
-	headers := make(chan struct{})
-	r := newRig(t, newOrigin(t, content(1<<20, 1), answer{headersAt: headers, rate: 2 << 20}))
+	headers, rest := make(chan struct{}), make(chan struct{})
+	r := newRig(t, newOrigin(t, content(1<<20, 1), answer{headersAt: headers, upTo: 512 << 10, restAt: rest}))
 	s, c := r.server(t), client(t)
 
 	var started, joined atomic.Int32
@@ -50,6 +50,8 @@ func TestBlob_B1_OneTransferForManyReaders(t *testing.T) {
 	}
 	<-r.origin.arrived
 	close(headers)
+	until(t, "every reader to read", func() bool { return value(t, r.metrics.FetchReaders) == readers })
+	close(rest)
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,7 @@ func TestBlob_B1_OneTransferForManyReaders(t *testing.T) {
 	if requests, sent := r.origin.traffic(); requests != 1 || sent != int64(len(r.origin.blob)) {
 		t.Errorf("the origin saw %d requests and sent %d bytes, want 1 and %d", requests, sent, len(r.origin.blob))
 	}
-	if started.Load() > 1 || started.Load()+joined.Load() != readers {
+	if started.Load() != 1 || started.Load()+joined.Load() != readers {
 		t.Errorf("%d readers started a fetch and %d joined one", started.Load(), joined.Load())
 	}
 	s.Close() // waits for the handlers

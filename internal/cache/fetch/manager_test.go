@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -145,9 +146,8 @@ func TestBlob_P2_NoFileLeaks(t *testing.T) {
 	for range 10 {
 		round()
 	}
-	if after := files(); after > before+1 { // the client's idle connection to the origin
-		t.Errorf("%d files are open, %d before", after, before)
-	}
+	// One more is the client's idle connection to the origin. The origin may be about to close its ends of those that broke.
+	until(t, fmt.Sprintf("no more than the %d files of before to be open", before), func() bool { return files() <= before+1 })
 }
 
 // Not parallel: it measures the process's memory.

@@ -20,16 +20,19 @@ import (
 	"github.com/larder-dev/larder/internal/metrics"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/internal/upstream"
+	"github.com/larder-dev/larder/tests/leak"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
-const mediaType = "application/vnd.oci.image.layer.v1.tar+gzip"
+const (
+	mediaType = "application/vnd.oci.image.layer.v1.tar+gzip"
+	patience  = time.Minute // how long a test waits for what must come
+)
 
 var app = imageref.Repository{Host: "origin.example", Path: "team/app"}
 
@@ -118,19 +121,33 @@ func (r *rig) open(t testing.TB, ctx context.Context, desc ocispec.Descriptor, r
 	return rd
 }
 
-// settled waits until nothing is fetched any more.
+// settled waits until nothing is fetched any more, and all is told of what was: a transfer leaves the manager before that.
 func (r *rig) settled(t testing.TB) {
 	t.Helper()
-	r.Manager.mu.Lock()
-	tr := r.running[r.origin.digest]
-	r.Manager.mu.Unlock()
-	if tr == nil {
-		return
-	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		r.Manager.wg.Wait()
+	}()
 	select {
-	case <-tr.done:
-	case <-time.After(30 * time.Second):
+	case <-over:
+	case <-time.After(patience):
 		t.Fatal("the fetch does not end")
+	}
+}
+
+// until waits for what happens in the background.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for: %s", what)
+		}
 	}
 }
 
@@ -262,7 +279,7 @@ func (s *sink) bytes() []byte {
 // await waits until n bytes are there.
 func (s *sink) await(t testing.TB, n int) {
 	t.Helper()
-	for deadline := time.After(20 * time.Second); len(s.bytes()) < n; {
+	for deadline := time.After(patience); len(s.bytes()) < n; {
 		select {
 		case <-s.more:
 		case <-deadline:
@@ -287,7 +304,7 @@ func ended(t testing.TB, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the reader does not end")
 		return nil
 	}

@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"github.com/larder-dev/larder/internal/policy/folder"
-	"go.uber.org/goleak"
+	"github.com/larder-dev/larder/tests/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func repository(name, interval string) string {
 	return fmt.Sprintf("apiVersion: larder.dev/v1alpha1\nkind: Repository\nmetadata: {name: %s}\nspec: {name: %s, updateInterval: %s}\n",

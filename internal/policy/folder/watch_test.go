@@ -10,8 +10,8 @@ import (
 	"github.com/larder-dev/larder/internal/policy/folder"
 )
 
-// patience is far below the time after which the folder is read without an event.
-const patience = 5 * time.Second
+// patience is below the ten seconds after which the folder is read without an event.
+const patience = 9 * time.Second
 
 type change struct {
 	objects  folder.Objects
