@@ -162,7 +162,7 @@ func (b *Book) load(ctx context.Context, repo imageref.Repository) (*Record, err
 		b.log.Error(err, "grants that cannot be read count as none", "repository", repo.String())
 		return r, nil
 	}
-	if w.Key != keyID(key) { // two replicas made one at the same moment
+	if w.Key != keyID(key) { // the store has another one since, as after a restore
 		if r.key, err = b.readKey(ctx, true); err != nil {
 			return nil, err
 		}
@@ -175,9 +175,9 @@ func (b *Book) load(ctx context.Context, repo imageref.Repository) (*Record, err
 	return r, nil
 }
 
-// readKey reads the key once, and again where it turned out to be another one's.
+// readKey reads the key once, and again where it turned out to be another one.
 func (b *Book) readKey(ctx context.Context, anew bool) ([]byte, error) {
-	b.keyed.Lock() // two that made one at a time would each have their own
+	b.keyed.Lock() // one that is missing is made once
 	defer b.keyed.Unlock()
 	if b.key != nil && !anew {
 		return b.key, nil

@@ -189,6 +189,27 @@ func TestGrant_A2_StartsWithoutTheAPIServerByWhatWasLastKnown(t *testing.T) {
 	})
 }
 
+func TestGrant_A2_PodsThatWentWhileNobodyWatchedAreForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		for range 2 { // the second time by the grant
+			for _, node := range []string{"node", "gone"} {
+				w.run(node, "a", "app", "pull")
+				w.want(node, "")
+			}
+		}
+		w.down()
+		w.restart()
+		w.mu.Lock()
+		delete(w.pods, "gone") // of which no event tells
+		w.mu.Unlock()
+		w.PodsKnown(t.Context())
+		w.restart()
+		w.known = false
+		w.want("node", "")
+		w.want("gone", PodsUnknown)
+	})
+}
+
 func TestGrant_ARefusalTellsNoTenantOfAnother(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.allow()

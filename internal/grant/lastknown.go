@@ -98,6 +98,24 @@ func (l *lastKnown) changes() []place {
 	return slices.Collect(maps.Keys(l.stale))
 }
 
+// places lists all nodes that are known, for each repository.
+func (l *lastKnown) places() []place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []place
+	for name, nodes := range l.nodes {
+		repo, err := imageref.ParseRepository(name)
+		if err != nil {
+			delete(l.nodes, name) // the file was not written by us
+			continue
+		}
+		for node := range nodes {
+			all = append(all, place{repo, node})
+		}
+	}
+	return all
+}
+
 // forget removes a node.
 func (l *lastKnown) forget(repo imageref.Repository, node string) {
 	l.mu.Lock()
@@ -156,6 +174,16 @@ func (k *Keeper) settle(ctx context.Context, failed *bool) {
 		k.renew(ctx, p)
 	}
 	k.save(failed)
+}
+
+// PodsKnown forgets the nodes on which no pod uses a repository any more: of pods that went while nobody watched them, as before a start, no
+// event tells. It is to be called whenever Cluster has come to know all pods.
+func (k *Keeper) PodsKnown(ctx context.Context) {
+	for _, p := range k.lastKnown.places() {
+		if pods, err := k.o.Cluster.Pods(ctx, p.repo, p.node); err == nil && len(pods) == 0 {
+			k.lastKnown.forget(p.repo, p.node)
+		}
+	}
 }
 
 func (k *Keeper) save(failed *bool) {

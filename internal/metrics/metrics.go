@@ -40,6 +40,7 @@ type Metrics struct {
 
 	PullsDenied *prometheus.CounterVec // reason (see package grant): pulls that were refused to who asked
 	GrantChecks *prometheus.CounterVec // outcome (granted, denied, not_found, unavailable): credentials of which the origin was asked
+	HeldNames   prometheus.Gauge       // repositories of which larder-proxy is told only that the registry has to be asked
 }
 
 // New registers the metrics with reg.
@@ -107,6 +108,7 @@ func New(reg prometheus.Registerer) *Metrics {
 
 		PullsDenied: counters("pulls_denied_total", "Pulls refused because nothing grants them, by reason.", "reason"),
 		GrantChecks: counters("grant_checks_total", "Questions to origins whether a credential may pull, by outcome.", "outcome"),
+		HeldNames:   gauge("names_held", "Repositories of which proxies, told of too many, know only that no tag may come from an origin."),
 	}
 }
 

@@ -8,6 +8,7 @@ type Relay struct {
 	Attempts  *prometheus.CounterVec // outcome (answered, refused, unreachable, untrusted, unavailable, broken): requests to replicas
 	Resumes   prometheus.Counter     // bodies that were resumed elsewhere
 	Fallbacks *prometheus.CounterVec // kind (manifest, blob, tags, referrers, base): requests that went to the origin itself
+	NamesTold prometheus.Gauge       // when the registry told its names last
 }
 
 // NewRelay registers the metrics with reg.
@@ -20,7 +21,9 @@ func NewRelay(reg prometheus.Registerer) *Relay {
 			Help: "Bodies that were resumed elsewhere after a replica broke off."}),
 		Fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "larder_relay_fallbacks_total",
 			Help: "Requests that went to the origin itself since no replica answered."}, []string{"kind"}),
+		NamesTold: prometheus.NewGauge(prometheus.GaugeOpts{Name: "larder_relay_names_told_timestamp_seconds",
+			Help: "When the registry last told which tags are pinned or immutable and what comes from elsewhere; 0: not since the start."}),
 	}
-	reg.MustRegister(r.Replicas, r.Attempts, r.Resumes, r.Fallbacks)
+	reg.MustRegister(r.Replicas, r.Attempts, r.Resumes, r.Fallbacks, r.NamesTold)
 	return r
 }

@@ -15,13 +15,15 @@ import (
 const (
 	// Path is where a registry serves the document.
 	Path = "/larder/v1/names"
-	// MaxSize is how large a document may be, in bytes: some 20,000 pins.
+	// MaxSize is how large a document may be, in bytes: some 40,000 repositories, or pins.
 	MaxSize = 4 << 20
 )
 
 // Document lists the repositories of which something is to be known. One that it does not list is as its name says.
 type Document struct {
 	Repositories []Repository `json:"repositories"`
+	// Held are those for which there was no room: no tag of them is to be taken from an origin.
+	Held Held `json:"held,omitempty"`
 }
 
 // Repository is what is to be known of one repository.

@@ -2,6 +2,7 @@ package names
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 // Table answers what a document says. It is safe for concurrent use. A nil one knows nothing, and forbids nothing.
 type Table struct {
 	entries map[imageref.Repository]*entry
+	held    Held
 }
 
 type entry struct {
@@ -32,7 +34,10 @@ func Read(text []byte) (*Table, error) {
 	if err := json.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("reading the names: %w", err)
 	}
-	t := &Table{entries: make(map[imageref.Repository]*entry, len(doc.Repositories))}
+	if len(doc.Held)%markSize != 0 {
+		return nil, errors.New("reading the names: the list of those that are held is torn")
+	}
+	t := &Table{entries: make(map[imageref.Repository]*entry, len(doc.Repositories)), held: doc.Held}
 	for _, r := range doc.Repositories {
 		repo, err := imageref.ParseRepository(r.Name)
 		if err != nil {
@@ -61,7 +66,7 @@ func (t *Table) Len() int {
 	if t == nil {
 		return 0
 	}
-	return len(t.entries)
+	return len(t.entries) + t.held.Len()
 }
 
 // Origins returns the repositories that are asked for repo, in this order; none: itself. The result must not be changed.
@@ -72,21 +77,28 @@ func (t *Table) Origins(repo imageref.Repository) []imageref.Repository {
 	return nil
 }
 
-// HeldError is why a tag cannot be answered without the registry.
+// HeldError is why a tag, or a list, cannot be answered without the registry.
 type HeldError struct {
 	Repository imageref.Repository
-	Tag        string
+	Tag        string // empty: a list
 	Why        string
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("no replica of the registry answers, and %s:%s is not taken from an origin meanwhile: %s; pull it by digest, or try again later",
-		e.Repository, e.Tag, e.Why)
+	what := "a list of " + e.Repository.String()
+	if e.Tag != "" {
+		what = e.Repository.String() + ":" + e.Tag
+	}
+	return fmt.Sprintf("no replica of the registry answers, and %s is not taken from an origin meanwhile: %s; pull by digest, or try again later",
+		what, e.Why)
 }
 
 // Tag says what an origin may be asked for in place of a tag: the digest to which it is pinned, or, with an empty digest, the tag itself. A
 // *HeldError says that it must not be asked.
 func (t *Table) Tag(repo imageref.Repository, tag string) (digest.Digest, error) {
+	if t.holds(repo) {
+		return "", &HeldError{repo, tag, heldWhy}
+	}
 	e := t.entry(repo)
 	if e == nil {
 		return "", nil
@@ -102,6 +114,18 @@ func (t *Table) Tag(repo imageref.Repository, tag string) (digest.Digest, error)
 	}
 	return "", nil
 }
+
+const heldWhy = "the registry has more to tell than a proxy takes, and of this repository only that it has to be asked"
+
+// List says whether an origin may be asked for the tags or the referrers of repo: a *HeldError says that nobody knows which one.
+func (t *Table) List(repo imageref.Repository) error {
+	if t.holds(repo) {
+		return &HeldError{Repository: repo, Why: heldWhy}
+	}
+	return nil
+}
+
+func (t *Table) holds(repo imageref.Repository) bool { return t != nil && t.held.has(repo.String()) }
 
 func (t *Table) entry(repo imageref.Repository) *entry {
 	if t == nil {

@@ -68,7 +68,8 @@ func TestTable_Tag(t *testing.T) {
 func TestTable_NilForbidsNothing(t *testing.T) {
 	t.Parallel()
 	var unknown *names.Table
-	if dgst, err := unknown.Tag(hub("nginx"), "1"); dgst != "" || err != nil || unknown.Origins(hub("nginx")) != nil || unknown.Len() != 0 {
+	if dgst, err := unknown.Tag(hub("nginx"), "1"); dgst != "" || err != nil || unknown.Origins(hub("nginx")) != nil ||
+		unknown.List(hub("nginx")) != nil || unknown.Len() != 0 {
 		t.Errorf("got %q, %v", dgst, err)
 	}
 }
@@ -91,7 +92,7 @@ func TestRead_RefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		``, `<html>`, `{"repositories":[{"name":"UPPER/"}]}`, `{"repositories":[{"name":"a","origins":["a b"]}]}`,
-		`{"repositories":[{"name":"a","pins":{"1":"latest"}}]}`,
+		`{"repositories":[{"name":"a","pins":{"1":"latest"}}]}`, `{"repositories":[],"held":"AAAA"}`,
 	} {
 		if _, err := names.Read([]byte(text)); err == nil {
 			t.Errorf("%s was read", text)

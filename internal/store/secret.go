@@ -8,15 +8,21 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 )
 
 const (
 	secretsRoot = "/larder/secrets" // keys that are the store's own
 	secretSize  = 32                // bytes
+	electSuffix = ".candidates"     // after the name of a key: the folder of those that were made for it
+
+	// secretSettles is how long one that makes a key waits for others that make one at the same moment: longer than a small object takes to be
+	// written, and than the second to which object storage tells times.
+	secretSettles = 3 * time.Second
 )
 
 // Secret returns the store's random key of a name, 32 bytes, and makes it where there is none. On a disk nobody but the owner of the
-// process may read its file. Replicas that make one at the same moment may each hold another until they ask again: the last written counts.
+// process may read its file. Replicas that make one at the same moment all get the same, some seconds later.
 func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 	place := path.Join(secretsRoot, name)
 	key, err := s.read(ctx, place)
@@ -24,14 +30,63 @@ func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 		return key, nil
 	}
 	if err == nil || errors.Is(err, ErrNotFound) {
-		key = make([]byte, secretSize)
-		_, _ = rand.Read(key) // never fails
-		err = s.putSecret(ctx, place, key)
+		key, err = s.makeSecret(ctx, place)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keeping the store's key %s: %w", name, err)
 	}
 	return key, nil
+}
+
+func (s *Store) makeSecret(ctx context.Context, place string) ([]byte, error) {
+	key := make([]byte, secretSize)
+	_, _ = rand.Read(key) // never fails
+	if s.shared {
+		var err error
+		if key, err = s.elect(ctx, place+electSuffix, key); err != nil {
+			return nil, err
+		}
+	}
+	return key, s.putSecret(ctx, place, key)
+}
+
+// elect returns the key that counts of those that replicas make at a time: the first by the storage's own clock. The storage cannot be asked
+// to write only where nothing is. So each writes its own under a name of its own, and looks who was first once all others of that moment
+// have written, too. Candidates stay: who comes late finds an earlier one there.
+func (s *Store) elect(ctx context.Context, folder string, key []byte) ([]byte, error) {
+	if err := s.writer.put(ctx, path.Join(folder, rand.Text()), key); err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(secretSettles):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	first, err := s.first(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(ctx, first)
+}
+
+// first returns the path of the file in a folder that was written first; of several, the first by name.
+func (s *Store) first(ctx context.Context, folder string) (file string, err error) {
+	names, err := s.list(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	var at time.Time
+	for _, name := range names {
+		candidate := path.Join(folder, name)
+		info, err := s.driver.Stat(ctx, candidate)
+		if err != nil {
+			return "", fromDriver(err)
+		}
+		if file == "" || info.ModTime().Before(at) {
+			file, at = candidate, info.ModTime()
+		}
+	}
+	return file, nil
 }
 
 func (s *Store) putSecret(ctx context.Context, place string, content []byte) error {

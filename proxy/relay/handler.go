@@ -29,6 +29,8 @@ type Options struct {
 	Node     string           // what this node is called; empty: the registry is not told
 	Metrics  *metrics.Relay
 	Log      logr.Logger
+
+	HoldUntold bool // no tag and no list is taken from an origin before the registry has told names once
 }
 
 // Handler relays everything under /v2/; whatever lies outside is 404.

@@ -152,6 +152,7 @@ func (h *Handler) learn(ctx context.Context) error {
 	defer a.close()
 	switch a.StatusCode {
 	case http.StatusNotModified:
+		h.o.Metrics.NamesTold.SetToCurrentTime()
 		return nil
 	case http.StatusOK:
 	default:
@@ -167,6 +168,7 @@ func (h *Handler) learn(ctx context.Context) error {
 	if err := n.use(text); err != nil {
 		return err
 	}
+	h.o.Metrics.NamesTold.SetToCurrentTime()
 	h.o.Log.V(1).Info("names learned", "repositories", n.known().Len())
 	if err := n.keep(text); err != nil {
 		h.o.Log.Error(err, "keeping the names for the next start")
@@ -174,12 +176,23 @@ func (h *Handler) learn(ctx context.Context) error {
 	return nil
 }
 
-// hold decides what the origin is asked for in place of a tag of which the registry would know better. The error says why it is not.
+var errUntold = errors.New("no replica of the registry answers, and none has told this proxy yet which tags are pinned or immutable, and what comes " +
+	"from elsewhere; pull by digest, or try again later")
+
+// hold decides what the origin is asked for in place of a tag of which the registry would know better. The error says why it is not, nor for
+// a list. Whatever is named by its digest is what it is.
 func (h *Handler) hold(q *request) error {
-	if q.Endpoint != ocipath.Manifest || strings.Contains(q.Reference, ":") {
-		return nil // by digest
+	if q.Endpoint == ocipath.Blob || q.Endpoint == ocipath.Manifest && strings.Contains(q.Reference, ":") {
+		return nil
 	}
-	dgst, err := h.o.Names.known().Tag(q.repo, q.Reference)
+	known := h.o.Names.known()
+	switch {
+	case known == nil && h.o.HoldUntold:
+		return errUntold
+	case q.Endpoint != ocipath.Manifest:
+		return known.List(q.repo)
+	}
+	dgst, err := known.Tag(q.repo, q.Reference)
 	if dgst != "" {
 		q.Reference = string(dgst)
 	}

@@ -235,6 +235,59 @@ func TestNames_NothingLearnedForbidsNothing(t *testing.T) {
 	}
 }
 
+func TestNames_OfTooManySomeAreHeld(t *testing.T) {
+	t.Parallel()
+	l := newLone(t, "")
+	img := l.origin.Push(t, "team/app:v1", origin.RandomImage(1, 1<<12))
+	other := l.origin.Push(t, "team/other:v1", origin.RandomImage(1, 1<<12))
+	doc, err := names.Document{Repositories: []names.Repository{
+		{Name: host + "/team/app", ImmutableTags: []string{strings.Repeat("x", names.MaxSize)}}, {Name: "a", Origins: []string{"b"}},
+	}}.Fit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := doc.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.book.text.Store(&text)
+	if err := l.relay.learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.outage()
+	for _, path := range []string{"manifests/v1", "tags/list", "referrers/" + string(img.Digest)} {
+		l.wantHeld(t, app+path, "more to tell than a proxy takes")
+	}
+	l.wantManifest(t, app+"manifests/"+string(img.Digest), img.Digest)
+	l.wantManifest(t, "/v2/"+host+"/team/other/manifests/v1", other.Digest)
+}
+
+func TestNames_BeforeAnythingIsToldTagsCanBeHeld(t *testing.T) {
+	t.Parallel()
+	l := newLone(t, "")
+	l.relay.o.HoldUntold = true
+	img := l.origin.Push(t, "team/app:v1", origin.RandomImage(1, layerSize))
+	front := l.book.serve
+	l.outage()
+	for _, path := range []string{"manifests/v1", "tags/list", "referrers/" + string(img.Digest)} {
+		l.wantHeld(t, app+path, "none has told this proxy yet")
+	}
+	l.wantManifest(t, app+"manifests/"+string(img.Digest), img.Digest)
+	if got := l.get(t, "GET", app+"blobs/"+string(img.Blobs[1].Digest)); got.StatusCode != http.StatusOK {
+		t.Errorf("a layer: %d", got.StatusCode)
+	}
+	if at := testutil.ToFloat64(l.metrics.NamesTold); at != 0 {
+		t.Errorf("the names were told at %v, want never", at)
+	}
+	l.replicas[0].behave(front)
+	l.learn(t)
+	if at := testutil.ToFloat64(l.metrics.NamesTold); at == 0 {
+		t.Error("nobody sees that the names were told")
+	}
+	l.outage()
+	l.wantManifest(t, app+"manifests/v1", img.Digest)
+}
+
 func TestNames_TooManyAreRefused(t *testing.T) {
 	t.Parallel()
 	l := newLone(t, "")

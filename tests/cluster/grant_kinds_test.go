@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +76,41 @@ func TestGrant_A2_StartsInAnOutageOfTheAPIServer(t *testing.T) {
 	if err := g.Signal(t, syscall.SIGTERM); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
+	g.world.Outage(t)
+	g.origin.Refuse()
+	g.Start(t)
+	g.pulls(t, "node-a", manifest)
+	g.denied(t, "node-b", manifest, "the API server has not told yet which pods run on node node-b")
+}
+
+// TestGrant_A2_PodsThatWentWhileItWasDownAreForgotten: of a pod that went while nobody watched no event tells, and its node could pull in the next
+// outage of the API server.
+func TestGrant_A2_PodsThatWentWhileItWasDownAreForgotten(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.secretIn(t, "team-a", "pull", teamAlice)
+	g.podOn(t, "node-a", "team-a", "app", "team/app:v1", "pull")
+	gone := g.podOn(t, "node-b", "team-a", "gone", "team/app:v1", "pull")
+	for _, node := range []string{"node-a", "node-b"} {
+		g.pulls(t, node, manifest)
+		g.pulls(t, node, "team/app/tags/list") // by the grant
+	}
+	stop := func() {
+		if err := g.Signal(t, syscall.SIGTERM); err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	}
+	stop()
+	if err := g.world.Delete(t.Context(), gone, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	g.Start(t)
+	known := filepath.Join(g.Dir, "larder-data", "access.json")
+	process.Eventually(t, "the node to be forgotten", func() bool {
+		text, err := os.ReadFile(known)
+		return err == nil && strings.Contains(string(text), "node-a") && !strings.Contains(string(text), "node-b")
+	})
+	stop()
 	g.world.Outage(t)
 	g.origin.Refuse()
 	g.Start(t)

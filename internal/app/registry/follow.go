@@ -79,8 +79,12 @@ func (p *process) manage(ctx context.Context) error {
 
 // synced is called once the manager's cache holds everything.
 func (p *process) synced(ctx context.Context, m manager.Manager) error {
-	if ctx.Err() == nil {
-		p.pods.Use(m.GetCache())
+	if ctx.Err() != nil {
+		return nil
+	}
+	p.pods.Use(m.GetCache())
+	if keeper := p.server.Grants(); keeper != nil {
+		keeper.PodsKnown(ctx)
 	}
 	return nil
 }

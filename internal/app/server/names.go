@@ -5,10 +5,12 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/go-logr/logr"
 	"github.com/larder-dev/larder/internal/httpx"
 	"github.com/larder-dev/larder/internal/names"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/internal/token"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // namesFace serves the document of names to larder-proxy, and hands everything else on.
@@ -16,12 +18,17 @@ type namesFace struct {
 	policies *policy.Current
 	holds    func(token string) bool // may be nil
 	known    func() bool             // may be nil
+	held     prometheus.Gauge
+	log      logr.Logger
 	next     http.Handler
 
 	mu         sync.Mutex
+	made       bool
 	generation uint64
 	text       []byte // of that generation
 	etag       string
+	err        error // why there is none
+	crowded    bool  // it does not say all
 }
 
 func (f *namesFace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +59,7 @@ func (f *namesFace) admits(r *http.Request) bool {
 func (f *namesFace) answer(w http.ResponseWriter, r *http.Request) {
 	text, etag, err := f.current()
 	if err != nil {
+		httpx.RecordOf(w).Error = err.Error()
 		httpx.WriteError(w, http.StatusInternalServerError, "UNKNOWN", err.Error(), nil)
 		return
 	}
@@ -69,12 +77,33 @@ func (f *namesFace) answer(w http.ResponseWriter, r *http.Request) {
 func (f *namesFace) current() (text []byte, etag string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	generation := f.policies.Generation()
-	if f.text == nil || generation != f.generation {
-		if text, err = f.policies.Load().Names().Encode(); err != nil {
-			return nil, "", err
-		}
-		f.text, f.etag, f.generation = text, names.ETag(text), generation
+	if generation := f.policies.Generation(); !f.made || generation != f.generation {
+		f.make()
+		f.made, f.generation = true, generation
 	}
-	return f.text, f.etag, nil
+	return f.text, f.etag, f.err
+}
+
+// make makes the document anew. The log is told when it begins not to say all.
+func (f *namesFace) make() {
+	all := f.policies.Load().Names()
+	told, err := all.Fit()
+	held := told.Held.Len()
+	if f.err = err; err == nil {
+		f.text, f.err = told.Encode()
+	}
+	f.etag = names.ETag(f.text)
+	if f.err != nil {
+		held = len(all.Repositories)
+	}
+	f.held.Set(float64(held))
+	switch {
+	case f.crowded:
+	case f.err != nil:
+		f.log.Error(f.err, "proxies go on with the names that they know")
+	case held > 0:
+		f.log.Info("there are more names than proxies can be told; while no replica answers they take no tag of some repositories from an origin",
+			"repositories", len(all.Repositories), "held", held)
+	}
+	f.crowded = held > 0
 }

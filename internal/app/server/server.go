@@ -180,7 +180,9 @@ func (s *Server) handler() http.Handler {
 		o.Admit = keeper.Admit
 	}
 	face := proxy.New(s.owner.Cache, o)
-	named := &namesFace{policies: s.o.Policies, holds: s.o.Holds, known: s.o.Known, next: face}
+	named := &namesFace{
+		policies: s.o.Policies, holds: s.o.Holds, known: s.o.Known, held: s.o.Metrics.HeldNames, log: s.o.Log.WithName("names"), next: face,
+	}
 	return httpx.Observe(s.o.Metrics, logging.NewTyped(s.o.Log.WithName("access")), named)
 }
 
