@@ -37,7 +37,6 @@ type pass struct {
 	platforms []string
 	busy      bool // a mirror waits or runs
 	out       bool // it was evicted, and stays so for now
-	evicted   string
 	shown     shown
 	failure   *failure
 	mirrored  *mirrored
@@ -127,9 +126,6 @@ func (r *Reconciler) recall(p *pass) (idle bool, o *object) {
 	if o.image.tries == 0 && o.image.failure == nil {
 		o.image.failure = saidBefore(&p.previous)
 	}
-	if o.written == nil && o.image.evicted == nil { // an earlier process may have
-		o.image.evicted = saidEvicted(&p.previous)
-	}
 	return o.image.attempt == nil, o
 }
 
@@ -140,7 +136,7 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	im := o.image
 	r.refresh(p, o)
 	im.notice(&p.stored)
-	if p.evicted, p.out = im.stayOut(p); p.out { // a tombstone is nothing to show
+	if p.out = p.stayOut(); p.out { // a tombstone is nothing to show
 		p.stored = cache.Image{}
 	}
 	im.pin.want(p)
