@@ -25,11 +25,14 @@ func (r *Reconciler) Evicting(ref imageref.Reference, stored cache.Image) {
 	if ref.Tag == "" {
 		return // no object that may name it is evicted by its digest
 	}
-	asking, err := usage.CachedImages(context.Background(), r.o.Client, ref) // of an informer: it waits for nobody
+	asking, err := usage.CachedImages(context.Background(), r.o.Client, ref)
 	if err != nil {
-		return
+		return // the informer has not begun: the status tells, once it has
 	}
 	for i := range asking {
+		if !r.owns(&asking[i], ref, true) {
+			r.others.add(asking[i].Name, ref)
+		}
 		r.say(&asking[i], events.Evicted, fmt.Sprintf("%s %s", sizeOf(stored.Size), evicted))
 	}
 }

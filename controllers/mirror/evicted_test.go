@@ -37,7 +37,6 @@ func TestEvicted_ByAnotherReplicaStaysOutToo(t *testing.T) {
 	})
 	owner.origin.Forget()
 	leader.evict()
-	owner.annotate(object, "touched", "1")
 	owner.eventually(object, "evicted", isEvicted)
 	owner.told(object, "Evicted")
 

@@ -47,10 +47,15 @@ type pass struct {
 	answer    error
 }
 
-// keep brings an image in where it is not, and says in its status what is there.
-func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
+func (r *Reconciler) newPass(found *v1alpha1.CachedImage, ref imageref.Reference) *pass {
 	p := &pass{now: r.o.Now(), found: found, ref: ref, place: r.o.Policies.Load().Place(ref.Repository)}
 	p.expired = found.Spec.ExpiresAt != nil && !p.now.Before(found.Spec.ExpiresAt.Time)
+	return p
+}
+
+// keep brings an image in where it is not, and says in its status what is there.
+func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
+	p := r.newPass(found, ref)
 	idle, o := r.recall(p)
 	if err := r.hold(ctx, found, o); err != nil {
 		return ctrl.Result{}, err
