@@ -34,9 +34,9 @@ test: ## Run every test, with the race detector; the rules of the cache on the f
 chart: ## Check the chart: lint, golden files, a dry run at a real API server. UPDATE=1 writes the golden files anew.
 	$(GO) test ./tests/chart $(if $(UPDATE),-update)
 
-soak: ## The long part: 200 crashes, power cuts, 2,000 connections for an hour's worth of churn (about 20 minutes).
-	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h ./tests/crash ./tests/load
-	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 4h -run TestSweep ./internal/store
+soak: ## The long part, of every package with a test that knows LARDER_SOAK: crashes, power cuts, churn, sweeps in every order, replicas that come and go.
+	@folders=$$(grep -rl LARDER_SOAK --include='*_test.go' . | xargs -n1 dirname | sort -u) && \
+	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h $$folders
 
 e2e: ## Run the tests on a real cluster of one node, with real pulls. Needs root and Linux; the first run builds Kubernetes.
 	LARDER_E2E=1 $(GO) test -count=1 -v -timeout 30m ./tests/e2e

@@ -46,7 +46,14 @@ func command(t *testing.T, folder string, args ...string) *exec.Cmd {
 // finish runs larder to its end.
 func finish(t *testing.T, folder string, args ...string) (exit int, stdout, stderr string) {
 	t.Helper()
+	return finishWith(t, "", folder, args...)
+}
+
+// finishWith is finish with something to read from standard input.
+func finishWith(t *testing.T, in, folder string, args ...string) (exit int, stdout, stderr string) {
+	t.Helper()
 	cmd := command(t, folder, args...)
+	cmd.Stdin = strings.NewReader(in)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	var failed *exec.ExitError

@@ -91,6 +91,24 @@ func TestMove_RoundTrip(t *testing.T) {
 	}
 }
 
+// TestExport_TheImagesThatAClusterUses reads their names from standard input, as kubectl lists them.
+func TestExport_TheImagesThatAClusterUses(t *testing.T) {
+	t.Parallel()
+	o := origin.New(t)
+	for _, tag := range []string{"v1", "v2", "v3"} {
+		o.Push(t, "team/app:"+tag, origin.RandomImage(1, 4<<10))
+	}
+	source, target := workFolder(t, o), workFolder(t, o)
+	succeed(t, source, "pull", "reg.test/team/app:v1", "reg.test/team/app:v2", "reg.test/team/app:v3")
+	exit, out, errOut := finishWith(t, "reg.test/team/app:v1\nreg.test/team/app:v3\n", source, "export", "-f", "-", "-o", "images.tar")
+	if exit != 0 {
+		t.Fatalf("larder export: exit %d, %q", exit, errOut)
+	}
+	if got := succeed(t, target, "import", filepath.Join(source, "images.tar")); got != out || strings.Count(got, "\n") != 2 {
+		t.Errorf("it took %q out, and %q came in; want two images", out, got)
+	}
+}
+
 // wantSame pulls an image from a registry, and verifies every byte of it.
 func wantSame(t *testing.T, image, dgst string) {
 	t.Helper()

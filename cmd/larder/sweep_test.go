@@ -42,6 +42,7 @@ func TestSweep_P4_ByItselfAndThroughServe(t *testing.T) {
 				{"sweep", 0, "nothing to free yet"},
 				{"sweep --grace 0s", 0, "in 4 blobs, 1 manifest and 1 removed tag\n"},
 				{"sweep --grace 0s", 0, "freed 0 B"},
+				{"sweep --dry-run --grace 0s", 0, "\nleft: 13"},
 			} {
 				exit, out, errOut := finish(t, folder, strings.Fields(step.args)...)
 				if exit != step.exit || !strings.Contains(out, step.says) {

@@ -15,6 +15,7 @@ import (
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/events"
+	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/tests/origin"
 )
 
@@ -160,6 +161,16 @@ func (r *rig) expire(object *v1alpha1.CachedImage, at *metav1.Time) {
 	after := before.DeepCopy()
 	after.Spec.ExpiresAt = at
 	r.must(cluster.Patch(r.t.Context(), after, client.MergeFrom(before)))
+	set, problems := policy.Compile(nil, []v1alpha1.CachedImage{*after}, policy.Defaults{})
+	if len(problems) > 0 {
+		r.t.Fatal(problems)
+	}
+	r.current.Store(set) // as another controller does
+}
+
+// isEvicted says whether an object tells that its image was evicted.
+func isEvicted(o *v1alpha1.CachedImage) bool {
+	return is(o, "Ready") == "False Evicted" && o.Status.Phase == v1alpha1.CachedImagePending && !*o.Status.IsCached && o.Status.Digest == ""
 }
 
 func TestEvicted_StaysOutUntilItIsPulledOrUsed(t *testing.T) {
@@ -170,11 +181,8 @@ func TestEvicted_StaysOutUntilItIsPulledOrUsed(t *testing.T) {
 	later := metav1.NewTime(time.Now().Add(24 * time.Hour))
 	r.expire(object, &later)
 	r.hears("mirrored")
-	evicted := func(o *v1alpha1.CachedImage) bool {
-		return is(o, "Ready") == "False Evicted" && o.Status.Phase == v1alpha1.CachedImagePending && !*o.Status.IsCached && o.Status.Digest == ""
-	}
 	r.evict()
-	r.eventually(object, "evicted", evicted)
+	r.eventually(object, "evicted", isEvicted)
 	told := r.hears("evicted")[0]
 	if told.Bytes < 64<<10 || told.Reason != "OverLimit" || told.Digest == "" || told.Image != host+"/app:1" {
 		t.Errorf("it was told as %+v", told)
@@ -189,7 +197,7 @@ func TestEvicted_StaysOutUntilItIsPulledOrUsed(t *testing.T) {
 	r.start()
 	r.origin.Push(t, "other:1", origin.RandomImage(1, 4<<10))
 	r.ready(r.image("other", "other:1")) // by then the one that is out was reconciled
-	if object = r.eventually(object, "evicted still", evicted); r.origin.Count(origin.Manifests().In("app")) != 0 {
+	if object = r.eventually(object, "evicted still", isEvicted); r.origin.Count(origin.Manifests().In("app")) != 0 {
 		t.Error("what was evicted is brought in again by itself")
 	}
 
@@ -199,7 +207,7 @@ func TestEvicted_StaysOutUntilItIsPulledOrUsed(t *testing.T) {
 	}
 	r.ready(object) // by a pull
 	r.evict()
-	r.eventually(object, "evicted again", evicted)
+	r.eventually(object, "evicted again", isEvicted)
 	r.expire(object, nil) // a pod uses it
 	r.ready(object)
 }

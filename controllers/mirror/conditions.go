@@ -42,7 +42,7 @@ func (p *pass) ready() (value metav1.ConditionStatus, reason, message string) {
 		}
 		return metav1.ConditionTrue, v1alpha1.ReasonMirrored, what
 	case p.out:
-		return metav1.ConditionFalse, v1alpha1.ReasonEvicted, p.evicted
+		return metav1.ConditionFalse, v1alpha1.ReasonEvicted, evicted
 	case p.failure != nil && !p.mirroring():
 		return metav1.ConditionFalse, p.failure.reason, p.failure.message()
 	case p.busy:

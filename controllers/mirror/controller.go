@@ -75,6 +75,7 @@ type Reconciler struct {
 	o       Options
 	began   time.Time
 	memory  *memory
+	others  *others
 	mirrors *pool
 	checks  *pool
 	nodes   *nodes
@@ -97,7 +98,7 @@ func New(o Options) *Reconciler {
 		o.Policies = &policy.Current{}
 	}
 	return &Reconciler{
-		o: o, began: o.Now(), memory: newMemory(),
+		o: o, began: o.Now(), memory: newMemory(), others: newOthers(),
 		mirrors: newPool(o.Mirrors, mirrorsPerHost), checks: newPool(checksAtOnce, checksPerHost),
 		nodes: newNodes(), changed: newChanges(), queue: &queue{},
 	}
@@ -142,6 +143,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.o.Client.Get(ctx, req.NamespacedName, &found); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.memory.leave(req.Name, r.mirrors)
+			r.others.remove(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -149,7 +151,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	switch {
 	case !r.owns(&found, ref, err == nil):
 		r.memory.leave(req.Name, r.mirrors) // what is on its way here its owner brings in
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.handOver(ctx, &found, ref)
 	case !found.DeletionTimestamp.IsZero():
 		return r.remove(ctx, &found, ref, err == nil)
 	case err != nil:

@@ -37,7 +37,6 @@ type pass struct {
 	platforms []string
 	busy      bool // a mirror waits or runs
 	out       bool // it was evicted, and stays so for now
-	evicted   string
 	shown     shown
 	failure   *failure
 	mirrored  *mirrored
@@ -48,10 +47,15 @@ type pass struct {
 	answer    error
 }
 
-// keep brings an image in where it is not, and says in its status what is there.
-func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
+func (r *Reconciler) newPass(found *v1alpha1.CachedImage, ref imageref.Reference) *pass {
 	p := &pass{now: r.o.Now(), found: found, ref: ref, place: r.o.Policies.Load().Place(ref.Repository)}
 	p.expired = found.Spec.ExpiresAt != nil && !p.now.Before(found.Spec.ExpiresAt.Time)
+	return p
+}
+
+// keep brings an image in where it is not, and says in its status what is there.
+func (r *Reconciler) keep(ctx context.Context, found *v1alpha1.CachedImage, ref imageref.Reference) (ctrl.Result, error) {
+	p := r.newPass(found, ref)
 	idle, o := r.recall(p)
 	if err := r.hold(ctx, found, o); err != nil {
 		return ctrl.Result{}, err
@@ -127,9 +131,6 @@ func (r *Reconciler) recall(p *pass) (idle bool, o *object) {
 	if o.image.tries == 0 && o.image.failure == nil {
 		o.image.failure = saidBefore(&p.previous)
 	}
-	if o.written == nil && o.image.evicted == nil { // an earlier process may have
-		o.image.evicted = saidEvicted(&p.previous)
-	}
 	return o.image.attempt == nil, o
 }
 
@@ -140,7 +141,7 @@ func (r *Reconciler) act(p *pass, o *object, idle bool) {
 	im := o.image
 	r.refresh(p, o)
 	im.notice(&p.stored)
-	if p.evicted, p.out = im.stayOut(p); p.out { // a tombstone is nothing to show
+	if p.out = p.stayOut(); p.out { // a tombstone is nothing to show
 		p.stored = cache.Image{}
 	}
 	im.pin.want(p)

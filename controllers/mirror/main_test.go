@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/larder-dev/larder/tests/kube"
+	"github.com/larder-dev/larder/tests/s3"
 )
 
 // cluster is shared: a test's objects carry a label of its own, and its registry sees no others.
@@ -16,5 +17,5 @@ var cluster *kube.Cluster
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(kube.Main(m, &cluster))
+	os.Exit(kube.Main(s3.Around(m), &cluster))
 }

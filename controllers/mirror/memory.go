@@ -53,8 +53,7 @@ type image struct {
 
 	problem *failure // why the last check was not answered; nil where it was
 
-	evicted *eviction // nil: it was not, or is back
-	pin     pinTries
+	pin pinTries
 }
 
 func newMemory() *memory {

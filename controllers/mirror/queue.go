@@ -68,7 +68,7 @@ func (c *changes) take() map[imageref.Reference]struct{} {
 // TagChanged has the CachedImages of a tag reconciled soon, many changes at once. It never blocks: it is cache.Options.OnTag.
 func (r *Reconciler) TagChanged(repo imageref.Repository, tag string) {
 	ref := imageref.Reference{Repository: repo, Tag: tag}
-	if r.memory.knows(ref) { // else its first reconcile sees the change
+	if r.memory.knows(ref) || len(r.others.names(ref)) > 0 { // else its first reconcile sees the change
 		r.changed.add(ref)
 	}
 }
@@ -93,7 +93,7 @@ func (b background) Start(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		for ref := range b.changed.take() {
-			b.queue.add(b.memory.names(ref)...)
+			b.queue.add(append(b.memory.names(ref), b.others.names(ref)...)...)
 		}
 		if now := b.o.Policies.Generation(); now != generation {
 			generation = now

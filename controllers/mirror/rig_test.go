@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws" // what replicas share
 	"github.com/go-logr/logr/testr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,7 @@ type rig struct {
 	id      string // of the test, in labels and names
 	origin  *origin.Origin
 	data    string
+	storage store.Options // beside what start fills in
 	current *policy.Current
 	options mirror.Options // beside what start fills in
 	wrap    func(*cache.Cache) mirror.Cache
@@ -80,7 +82,9 @@ func (r *rig) start() *rig {
 	r.t.Helper()
 	log := testr.NewWithOptions(r.t, testr.Options{})
 	counted := metrics.New(prometheus.NewRegistry())
-	kept, err := store.Open(r.t.Context(), store.Options{Data: r.data, Log: log})
+	s := r.storage
+	s.Data, s.Log = r.data, log
+	kept, err := store.Open(r.t.Context(), s)
 	r.must(err)
 	var registries []upstream.Registry
 	for _, name := range []string{host, "a.example", "b.example", "c.example"} {
@@ -96,6 +100,7 @@ func (r *rig) start() *rig {
 				m.TagChanged(repo, tag)
 			}
 		},
+		Spare: func(repo imageref.Repository, tag string) bool { return r.current.Load().Unused(repo, tag) },
 		OnEvict: func(ref imageref.Reference, image cache.Image) {
 			if m := reconciler.Load(); m != nil {
 				m.Evicting(ref, image)

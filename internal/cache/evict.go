@@ -108,7 +108,7 @@ func (c *Cache) evict(ctx context.Context, ref imageref.Reference) int64 {
 	image, err := c.Image(ctx, ref, nil)
 	if err == nil {
 		c.eviction.told(ref, image)
-		err = c.Untag(ctx, ref)
+		err = c.untagEvicted(ctx, ref)
 	}
 	if err != nil {
 		c.log.Error(err, "evicting an image", "image", ref.String())
@@ -117,6 +117,15 @@ func (c *Cache) evict(ctx context.Context, ref imageref.Reference) int64 {
 	c.metrics.Evictions.Inc()
 	c.log.Info("image evicted", "image", ref.String(), "digest", image.Digest, "size", image.Size)
 	return image.Size
+}
+
+// untagEvicted is Untag for an image that makes room. Where an object names its tag, the tombstone stays behind, until the image comes back:
+// without it every replica would think that the image is yet to be brought in. What goes with the image is its history.
+func (c *Cache) untagEvicted(ctx context.Context, ref imageref.Reference) error {
+	if ref.Digest != "" {
+		return c.Untag(ctx, ref)
+	}
+	return c.untag(ctx, tagKey{ref.Repository, ref.Tag}, func(r *store.TagRecord) { r.Evicted, r.History = true, nil })
 }
 
 // evictables lists the images that may go, those that were pulled longest ago first.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
@@ -151,5 +152,50 @@ func TestEvict_WhatAnObjectNamesAndNobodyUsesGoesToo(t *testing.T) {
 	}
 	if got := f.image(t, "app:used"); !got.Complete {
 		t.Errorf("got %+v, want the image that is in use there", got)
+	}
+}
+
+// wantEvicted fails the test where a tag is not known to have been evicted.
+func (f *fixture) wantEvicted(t *testing.T, when, image string) {
+	t.Helper()
+	if diff := cmp.Diff(Image{Untagged: true, Evicted: true}, f.image(t, image)); diff != "" {
+		t.Errorf("%s: %s", when, diff)
+	}
+}
+
+func TestEvict_ItIsKnownUntilTheImageIsBackOrNothingNamesIt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.name("back", "forgotten")
+	f.options.Spare = func(imageref.Repository, string) bool { return true }
+	f.restart(t)
+	for _, tag := range []string{"back", "forgotten"} {
+		f.origin.Push(t, "app:"+tag, origin.RandomImage(1, 64<<10))
+		f.mirror(t, "app:"+tag)
+	}
+	if err := f.Evict(t.Context(), Limit{High: 2, Low: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := f.options.Store.Usage(t.Context()); err != nil || used > 0 {
+		t.Errorf("%d bytes are left, %v; want none", used, err)
+	}
+	f.wantEvicted(t, "at once", "app:back")
+	f.restart(t)
+	if got := f.sweep(t, 0); got.Freed != (store.Swept{}) || got.Waiting != (store.Swept{}) {
+		t.Errorf("a sweep: got %+v, want nothing to do", got)
+	}
+	f.wantEvicted(t, "after a restart and a sweep", "app:back")
+
+	f.pull(t, "app", "back")
+	if got := f.image(t, "app:back"); got.Evicted || got.Untagged || !got.Complete || len(got.History) != 1 {
+		t.Errorf("got %+v, want the image back, as if it had never been here", got)
+	}
+	f.policies.name("back")
+	f.untag(t, "app:back") // which is no eviction
+	f.sweep(t, 0)
+	for _, tag := range []string{"back", "forgotten"} {
+		if got, err := f.Image(t.Context(), reference(t, "app:"+tag), nil); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: got %+v, %v; want store.ErrNotFound", tag, got, err)
+		}
 	}
 }

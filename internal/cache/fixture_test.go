@@ -259,6 +259,16 @@ func (p *policies) set(policy Policy) {
 	p.generation.Add(1)
 }
 
+// name has objects name those tags, and no others.
+func (p *policies) name(tags ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.named = map[string]bool{}
+	for _, tag := range tags {
+		p.named[tag] = true
+	}
+}
+
 func (p *policies) Policy(imageref.Repository, string) Policy {
 	p.mu.Lock()
 	defer p.mu.Unlock()

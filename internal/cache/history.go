@@ -22,6 +22,9 @@ const (
 
 // switchTo makes m, which its origin named at now, the revision of a tag.
 func switchTo(rec *store.TagRecord, m ocispec.Descriptor, now time.Time, cause store.Cause) {
+	if rec.Evicted { // nothing is left of what it was
+		*rec = store.TagRecord{}
+	}
 	rec.Untagged = false
 	rec.Upstream = ""
 	rec.CheckedAt = now

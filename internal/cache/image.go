@@ -21,6 +21,7 @@ type Image struct {
 	CheckedAt time.Time     // the last answered check; zero for an image by digest
 	ChangedAt time.Time     // when the tag last moved; zero for an image by digest
 	Untagged  bool          // removed, and served only where the origin fails
+	Evicted   bool          // Untagged since the store was larger than its limit; all else is zero where nothing of it is stored
 
 	Pin     store.Pin        // why the tag stays at Digest; zero: it follows its origin
 	Held    bool             // the tag is not pinned, but was immutable when Upstream was seen, and so does not move there
@@ -35,20 +36,23 @@ type Image struct {
 
 // Image says what is known of an image without asking its origin; store.ErrNotFound where that is nothing. Platforms are those that
 // Complete and Size are about, as in Mirror. Blobs are looked for in the store at every call, so that one that was lost or truncated
-// behind our back makes the image incomplete (M3); that all of it is there is noted in the history. Where the store cannot tell, the error
-// is its own.
+// behind our back makes the image incomplete (M3); that all of it is there is noted in the history. The record, too, is the stored one, of
+// which another replica may have made a tombstone just now. Where the store cannot tell, the error is its own.
 func (c *Cache) Image(ctx context.Context, ref imageref.Reference, platforms []string) (Image, error) {
 	if ref.Digest != "" {
 		return c.imageByDigest(ctx, ref, platforms)
 	}
 	key := tagKey{ref.Repository, ref.Tag}
-	st, err := c.tagState(ctx, key)
+	st, err := c.tagNow(ctx, key)
 	if err != nil {
 		return Image{}, fmt.Errorf("looking for image %s: %w", ref, err)
 	}
 	rec := st.rec.Load()
+	if rec.Evicted && !c.holdsBlob(ctx, rec.Digest) {
+		return Image{Untagged: true, Evicted: true}, nil
+	}
 	img := Image{
-		Upstream: rec.OriginDigest(), CheckedAt: rec.CheckedAt, ChangedAt: rec.ChangedAt, Untagged: rec.Untagged,
+		Upstream: rec.OriginDigest(), CheckedAt: rec.CheckedAt, ChangedAt: rec.ChangedAt, Untagged: rec.Untagged, Evicted: rec.Evicted,
 		Pin: rec.Pin, History: rec.History, Held: rec.Pin.By == "" && rec.Upstream != "",
 	}
 	img.Moved = c.policyOf(key, st).Immutable && rec.Followed() != "" && img.Upstream != "" && img.Upstream != rec.Followed()

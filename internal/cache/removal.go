@@ -20,20 +20,28 @@ func (c *Cache) Untag(ctx context.Context, ref imageref.Reference) error {
 		return c.forgetPull(ctx, pullKey{ref.Repository, ref.Digest})
 	}
 	key := tagKey{ref.Repository, ref.Tag}
+	return c.untag(ctx, key, func(r *store.TagRecord) {
+		if !r.Untagged {
+			c.log.Info("tag removed", "repository", key.repo.String(), "reference", key.tag, "digest", r.Digest)
+		}
+		r.Evicted = false
+	})
+}
+
+// untag makes a tag a tombstone, of which note says more.
+func (c *Cache) untag(ctx context.Context, key tagKey, note func(*store.TagRecord)) error {
 	err := c.updateTag(ctx, key, func(r *store.TagRecord) bool {
 		c.removals.add(key)
 		if r.Digest == "" {
 			return false
 		}
-		if !r.Untagged {
-			c.log.Info("tag removed", "repository", key.repo.String(), "reference", key.tag, "digest", r.Digest)
-		}
+		note(r)
 		r.Untagged, r.PulledAt = true, time.Time{} // not pulled since: what tells it from a tag that expired
 		r.Pin, r.Upstream = store.Pin{}, ""        // what comes back is what its origin has then
 		return true
 	})
 	if err != nil {
-		return fmt.Errorf("untagging %s: %w", ref, err)
+		return fmt.Errorf("untagging %s:%s: %w", key.repo, key.tag, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-dev/larder/internal/cache/fetch"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/larder-dev/larder/tests/s3"
@@ -167,4 +168,29 @@ func TestShared_B1_JoinersAskTheStoreNothing(t *testing.T) {
 		t.Errorf("the joiners asked object storage %v, want nothing", asked)
 	}
 	stall.Heal()
+}
+
+func TestShared_AnEvictedImageStaysSoForEveryReplica(t *testing.T) {
+	t.Parallel()
+	f, other, _ := twoReplicas(t)
+	f.policies.name("1")
+	other.policies.name("1")
+	f.options.Spare = func(imageref.Repository, string) bool { return true }
+	f.storage.Exclusive = true // its sweeps wait for nobody
+	f.restart(t)
+	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
+	other.mirror(t, "app:1")
+	if got := other.image(t, "app:1"); !got.Complete {
+		t.Fatalf("got %+v, want the whole image", got)
+	}
+	if err := f.Evict(t.Context(), Limit{High: 2, Low: 1}); err != nil {
+		t.Fatal(err)
+	}
+	other.wantEvicted(t, "at once", "app:1")
+	other.restart(t)
+	other.wantEvicted(t, "after a restart", "app:1")
+	other.pull(t, "app", "1")
+	if got := other.image(t, "app:1"); got.Evicted || got.Untagged || !got.Complete {
+		t.Errorf("after a pull: got %+v, want the image back", got)
+	}
 }

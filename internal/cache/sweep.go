@@ -24,9 +24,10 @@ func (c *Cache) Sweep(ctx context.Context, grace time.Duration, dryRun bool) (st
 	began := time.Now()
 	report, err := c.store.Sweep(ctx, store.SweepOptions{
 		Grace: grace, DryRun: dryRun, Now: c.now, Sole: !dryRun,
-		Keeps:  func(repo imageref.Repository, dgst digest.Digest) bool { return c.keepsDigest(ctx, repo, dgst) },
-		Bury:   c.buryTag,
-		Forget: c.forgetSwept,
+		Keeps:     func(repo imageref.Repository, dgst digest.Digest) bool { return c.keepsDigest(ctx, repo, dgst) },
+		Remembers: c.policies.Named,
+		Bury:      c.buryTag,
+		Forget:    c.forgetSwept,
 	})
 	c.swept(report, dryRun, err, time.Since(began))
 	return report, err

@@ -47,6 +47,14 @@ func (c *Cache) tagState(ctx context.Context, key tagKey) (*tagState, error) {
 	return c.loadTag(ctx, key)
 }
 
+// tagNow is tagState for who must not miss what another replica wrote just now.
+func (c *Cache) tagNow(ctx context.Context, key tagKey) (*tagState, error) {
+	if st, ok := c.tags.Peek(key); ok && c.store.Shared() {
+		st.read.Store(0)
+	}
+	return c.tagState(ctx, key)
+}
+
 // fresh says whether the record in memory may be taken for the stored one, which other replicas write too.
 func (c *Cache) fresh(st *tagState) bool {
 	ttl := c.store.RecordTTL()
@@ -160,6 +168,7 @@ func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.Tag
 	if !change(&rec) {
 		return before, before, nil
 	}
+	rec.Evicted = rec.Evicted && rec.Untagged // it is back
 	err = c.store.PutTag(ctx, key.repo, key.tag, rec)
 	c.hold(st, &rec) // also where the disk is full: what an origin said counts until a restart
 	st.unsaved.Store(err != nil)

@@ -118,7 +118,7 @@ func (p *pass) closeGate(ctx context.Context) error {
 				return errBusy
 			}
 			p.store.gate.look(repo)
-			m, err := p.store.mark(ctx, repo, p.o.Keeps)
+			m, err := p.store.mark(ctx, repo, p.o)
 			if err != nil {
 				return err
 			}

@@ -132,7 +132,7 @@ func (s *Store) sweepShared(ctx context.Context, p *pass) (SweepReport, error) {
 	defer s.doom.own.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, sweeperLife)
 	defer cancel()
-	if p.first != nil {
+	if p.first != nil && len(p.first.keys.sorted) > 0 { // else nothing will be deleted, and nobody has to know
 		if err := s.doomAll(ctx, p.first, p.o); err != nil {
 			return SweepReport{}, err
 		}

@@ -46,9 +46,9 @@ type mark struct {
 	links     []digest.Digest // all that is linked here
 }
 
-// mark reads a repository: tags and their kept history reach manifests, those what they name and what refers to them (M4). keeps
-// says of a manifest that no tag reaches that something else does. Its error means that nobody can tell.
-func (s *Store) mark(ctx context.Context, repo imageref.Repository, keeps func(imageref.Repository, digest.Digest) bool) (*mark, error) {
+// mark reads a repository: tags and their kept history reach manifests, those what they name and what refers to them (M4), and what
+// o.Keeps and o.Remembers want is kept. Its error means that nobody can tell.
+func (s *Store) mark(ctx context.Context, repo imageref.Repository, o SweepOptions) (*mark, error) {
 	root, err := repositoryPath(repo)
 	if err != nil {
 		return nil, err
@@ -57,25 +57,25 @@ func (s *Store) mark(ctx context.Context, repo imageref.Repository, keeps func(i
 		store: s, repo: repo, root: root, manifests: map[digest.Digest]bool{},
 		named: map[digest.Digest]struct{}{}, referrers: map[digest.Digest][]digest.Digest{},
 	}
-	if err := m.read(ctx, keeps); err != nil {
+	if err := m.read(ctx, o); err != nil {
 		return nil, fmt.Errorf("marking %s: %w", repo, err)
 	}
 	return m, nil
 }
 
-func (m *mark) read(ctx context.Context, keeps func(imageref.Repository, digest.Digest) bool) error {
+func (m *mark) read(ctx context.Context, o SweepOptions) error {
 	blobs, err := m.linked(ctx)
 	if err != nil {
 		return err
 	}
-	roots, err := m.tags(ctx)
+	roots, err := m.tags(ctx, o.Remembers)
 	if err != nil {
 		return err
 	}
 	if err := m.reach(ctx, roots); err != nil {
 		return err
 	}
-	if err := m.unnamed(ctx, keeps); err != nil {
+	if err := m.unnamed(ctx, o.Keeps); err != nil {
 		return err
 	}
 	m.bury(blobs)
@@ -117,8 +117,8 @@ func (s *Store) digests(ctx context.Context, folder string, algorithm digest.Alg
 	return all, nil
 }
 
-// tags returns what the tags name, and notes those that were removed.
-func (m *mark) tags(ctx context.Context) ([]digest.Digest, error) {
+// tags returns what the tags name, and notes those that were removed and need not be remembered.
+func (m *mark) tags(ctx context.Context, remembers func(imageref.Repository, string) bool) ([]digest.Digest, error) {
 	tags, err := m.store.Tags(ctx, m.repo)
 	if err != nil {
 		return nil, err
@@ -136,6 +136,9 @@ func (m *mark) tags(ctx context.Context) ([]digest.Digest, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if rec.Untagged && rec.Evicted && remembers != nil && remembers(m.repo, tag) {
+			continue
 		}
 		if rec.Untagged {
 			paths, _ := pathsOfTag(m.repo, tag) // errs for a tag that Tags does not list

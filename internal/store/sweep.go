@@ -25,6 +25,9 @@ type SweepOptions struct {
 
 	// Keeps says of a manifest that no tag reaches that it is kept all the same. It may be called while anybody pulls.
 	Keeps func(repo imageref.Repository, dgst digest.Digest) bool
+	// Remembers says of a tag whose image was evicted that its tombstone is kept, which reaches nothing: it tells every replica why the image
+	// is not here.
+	Remembers func(repo imageref.Repository, tag string) bool
 	// Bury removes the record of a tag that was removed, by calling remove, unless the tag has come back.
 	Bury func(repo imageref.Repository, tag string, remove func() error) error
 	// Forget is called after manifests or lists of repo were deleted; dgst is empty for a list.
@@ -175,7 +178,7 @@ const attempts = 3
 func (p *pass) repository(ctx context.Context, repo imageref.Repository) error {
 	for attempt := 1; ; attempt++ {
 		p.store.gate.look(repo)
-		m, err := p.store.mark(ctx, repo, p.o.Keeps)
+		m, err := p.store.mark(ctx, repo, p.o)
 		if err != nil {
 			return err
 		}

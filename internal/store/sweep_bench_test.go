@@ -48,7 +48,7 @@ func BenchmarkSweep(b *testing.B) {
 const layersInImage = 10
 
 // fill writes images of which every other has a tag, a hundred to a repository. It writes past the store: nothing needs to survive a power cut.
-func fill(b *testing.B, s *Store, blobs int) {
+func fill(b testing.TB, s *Store, blobs int) {
 	b.Helper()
 	root := s.writer.(*disk).root
 	write := func(path string, content []byte) {

@@ -24,6 +24,7 @@ type TagRecord struct {
 	ChangedAt time.Time     `json:"changedAt"`
 	PulledAt  time.Time     `json:"pulledAt"`           // coarse (an hour); zero: never, or not since it was removed
 	Untagged  bool          `json:"untagged,omitempty"` // a tombstone: served only where the origin fails
+	Evicted   bool          `json:"evicted,omitempty"`  // a tombstone of an image that made room: see SweepOptions.Remembers
 	History   []Revision    `json:"history,omitempty"`  // newest first, the current one included
 	Upstream  digest.Digest `json:"upstream,omitempty"` // what the origin said last, where something holds the tag at another revision
 	Pin       Pin           `json:"pin,omitzero"`       // why the tag stays at Digest

@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"testing"
 )
 
 // Main runs a package's tests, which share a cluster, and returns the code to exit with.
-func Main(m *testing.M, shared **Cluster) int {
+func Main(m interface{ Run() int }, shared **Cluster) int {
 	cluster, err := Start(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting a cluster:", err)
