@@ -8,6 +8,7 @@ import (
 
 	"github.com/larder-dev/larder/api/v1alpha1"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/status"
 )
 
 // The reasons of events that tell of no change.
@@ -19,13 +20,11 @@ const (
 	eventPinUnavailable = "PinUnavailable"
 )
 
-const maxNote = 1024 // bytes, at the API server
-
 func (r *Reconciler) event(found *v1alpha1.CachedImage, kind, reason, action, note string) {
 	if r.o.Events == nil {
 		return
 	}
-	r.o.Events.Eventf(found, nil, kind, reason, action, "%s", note[:min(len(note), maxNote)])
+	r.o.Events.Eventf(found, nil, kind, reason, action, "%s", status.Note(note))
 }
 
 func (r *Reconciler) untagged(found *v1alpha1.CachedImage, ref imageref.Reference) {

@@ -111,7 +111,9 @@ func (r *rig) start() *rig {
 	r.client = manager.GetClient()
 	o := r.options
 	o.Client, o.Cache, o.Policies, o.Events = manager.GetClient(), r.wrap(r.cache), r.current, manager.GetEventRecorder("larder-registry")
-	o.Now, o.Changes = r.now, &r.heard
+	if o.Now = r.now; o.Changes == nil {
+		o.Changes = &r.heard
+	}
 	m := mirror.New(o)
 	reconciler.Store(m)
 	r.must(m.Register(manager))

@@ -39,6 +39,7 @@ type Reconciler struct {
 	client   client.Client
 	scope    usage.Scope
 	defaults policy.Defaults
+	releases bool // nothing is kept
 }
 
 // New returns a reconciler. The client's cache is indexed by usage.IndexImages, usage.IndexRepositories and usage.IndexWorkloads.
@@ -46,13 +47,16 @@ func New(c client.Client, scope usage.Scope, defaults policy.Defaults) *Reconcil
 	return &Reconciler{client: c, scope: scope, defaults: defaults}
 }
 
+// NewRelease returns a reconciler for where workloads are not to keep anything: it removes what another one noted, and reads no workload. The
+// client's cache needs no index.
+func NewRelease(c client.Client) *Reconciler { return &Reconciler{client: c, releases: true} }
+
 // Register adds the reconciler to a manager.
 func (r *Reconciler) Register(m manager.Manager) error {
 	b := ctrl.NewControllerManagedBy(m).Named("revision").
-		For(&v1alpha1.CachedImage{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: imageChanged})).
-		Watches(&v1alpha1.Repository{}, usage.OnRepository(r.client), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
-	for _, owner := range []client.Object{&appsv1.ControllerRevision{}, &appsv1.ReplicaSet{}, &batchv1.Job{}} {
-		b = b.Watches(owner, usage.OnWorkload(r.client, r.scope), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.ownerChanged}))
+		For(&v1alpha1.CachedImage{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: imageChanged}))
+	if !r.releases {
+		b = r.watch(b)
 	}
 	err := b.WithOptions(controller.Options{
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](retryFirst, retryLast),
@@ -61,6 +65,15 @@ func (r *Reconciler) Register(m manager.Manager) error {
 		return fmt.Errorf("adding the controller of revisions: %w", err)
 	}
 	return nil
+}
+
+// watch has images looked at again when what decides about them changes.
+func (r *Reconciler) watch(b *builder.Builder) *builder.Builder {
+	b = b.Watches(&v1alpha1.Repository{}, usage.OnRepository(r.client), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	for _, owner := range []client.Object{&appsv1.ControllerRevision{}, &appsv1.ReplicaSet{}, &batchv1.Job{}} {
+		b = b.Watches(owner, usage.OnWorkload(r.client, r.scope), builder.WithPredicates(predicate.Funcs{UpdateFunc: r.ownerChanged}))
+	}
+	return b
 }
 
 // Reconcile notes which digests of an image are kept, where that changed.
@@ -94,6 +107,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // kept lists the digests that revisions of workloads get of an image; none where its tags are not resolved.
 func (r *Reconciler) kept(ctx context.Context, image *v1alpha1.CachedImage, ref imageref.Reference) ([]digest.Digest, error) {
+	if r.releases {
+		return nil, nil
+	}
 	repositories, err := usage.Repositories(ctx, r.client, ref.Repository)
 	if err != nil {
 		return nil, err

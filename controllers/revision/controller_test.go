@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,10 +38,14 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(kube.Main(m, &cluster)) }
 
-// start runs the reconciler until the test ends, and counts what it writes.
-func start(t *testing.T) *atomic.Int64 {
+var scope = usage.Scope{Proxy: "localhost:7439"}
+
+func keeps(c client.Client) *revision.Reconciler { return revision.New(c, scope, policy.Defaults{}) }
+
+// start runs a reconciler until stop is called or the test ends, and counts what it writes.
+func start(t *testing.T, made func(client.Client) *revision.Reconciler) (writes *atomic.Int64, stop func()) {
 	t.Helper()
-	var writes atomic.Int64
+	writes = &atomic.Int64{}
 	c := rest.CopyConfig(cluster.Config)
 	c.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -57,38 +62,45 @@ func start(t *testing.T) *atomic.Int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scope, index := usage.Scope{Proxy: "localhost:7439"}, m.GetFieldIndexer()
+	index := m.GetFieldIndexer()
 	err = errors.Join(usage.IndexImages(t.Context(), index), usage.IndexRepositories(t.Context(), index), usage.IndexWorkloads(t.Context(), index, scope),
-		revision.New(m.GetClient(), scope, policy.Defaults{}).Register(m))
+		made(m.GetClient()).Register(m))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Start(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("running the manager: %v", err)
 		}
 	})
-	return &writes
+	t.Cleanup(stop)
+	return writes, stop
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
+// create creates an object that ends with the test.
 func create[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	if err := cluster.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := cluster.Delete(context.Background(), object); client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	})
 	return object
 }
 
-// keeps waits until a CachedImage notes to keep digests.
-func keeps(t *testing.T, image *v1alpha1.CachedImage, digests ...string) {
+// kept waits until a CachedImage notes to keep digests.
+func kept(t *testing.T, image *v1alpha1.CachedImage, digests ...string) {
 	t.Helper()
 	slices.Sort(digests)
 	want := strings.Join(digests, ",")
@@ -123,7 +135,7 @@ func tell(t *testing.T, image *v1alpha1.CachedImage, history ...v1alpha1.Revisio
 
 // No pod runs, and the tag has moved long ago: what its ReplicaSet would get is kept for as long as that is there.
 func TestRevision_KeepsWhatWorkloadsWouldScaleUpWith(t *testing.T) {
-	writes := start(t)
+	writes, stop := start(t, keeps)
 	repository := create(t, &v1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.RepositorySpec{Name: "shop", ResolveDigests: true}})
 	image := create(t, &v1alpha1.CachedImage{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.CachedImageSpec{SourceImage: "shop:1"}})
 	now := time.Now()
@@ -136,26 +148,46 @@ func TestRevision_KeepsWhatWorkloadsWouldScaleUpWith(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "shop:1"}}},
 		}},
 	})
-	keeps(t, image, one)
+	kept(t, image, one)
 	third := since("sha256:"+strings.Repeat("3", 64), now.Add(48*time.Hour))
 	tell(t, image, third, since(two, now.Add(24*time.Hour)), old) // it goes on; nobody uses what is newer
 	create(t, &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "shop-1"},
 		Data:       runtime.RawExtension{Raw: []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"docker.io/library/shop:1"}]}}}}`)},
 	})
-	keeps(t, image, one)
+	kept(t, image, one)
 	if err := cluster.Delete(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
 	tell(t, image, third, since(two, now.Add(-30*time.Minute)), old)
-	keeps(t, image, two) // the ControllerRevision
+	kept(t, image, two) // the ControllerRevision
 	before := writes.Load()
-	repository.Spec.ResolveDigests = false
-	if err := cluster.Update(t.Context(), repository); err != nil {
-		t.Fatal(err)
-	}
-	keeps(t, image)
+	resolve(t, repository, false)
+	kept(t, image)
 	if n := writes.Load() - before; n != 1 {
 		t.Errorf("%d writes, want one", n)
+	}
+
+	resolve(t, repository, true)
+	kept(t, image, two)
+	stop()
+	writes, _ = start(t, revision.NewRelease)
+	kept(t, image)
+	tell(t, image, third, since(two, now.Add(-20*time.Minute)), old)
+	other := create(t, &v1alpha1.CachedImage{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop-2", Annotations: map[string]string{v1alpha1.AnnotationKeptDigests: one}},
+		Spec:       v1alpha1.CachedImageSpec{SourceImage: "shop:2"},
+	})
+	kept(t, other)
+	if n := writes.Load(); n != 2 {
+		t.Errorf("%d writes where nothing is kept any more, want one for each image", n)
+	}
+}
+
+func resolve(t *testing.T, repository *v1alpha1.Repository, resolves bool) {
+	t.Helper()
+	repository.Spec.ResolveDigests = resolves
+	if err := cluster.Update(t.Context(), repository); err != nil {
+		t.Fatal(err)
 	}
 }

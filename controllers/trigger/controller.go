@@ -51,6 +51,7 @@ type Options struct {
 type Reconciler struct {
 	o        Options
 	restarts *prometheus.CounterVec // kind
+	warned   warned
 }
 
 // New returns a reconciler and registers its metrics. The client's cache is indexed by usage.IndexImages, usage.IndexRepositories and
@@ -59,7 +60,7 @@ func New(o Options) (*Reconciler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Reconciler{o: o, restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
+	r := &Reconciler{o: o, warned: warned{}, restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "larder_workload_restarts_total", Help: "Workloads that were restarted because an image of theirs was superseded, by kind.",
 	}, []string{"kind"})}
 	if err := o.Metrics.Register(r.restarts); err != nil {
@@ -72,6 +73,7 @@ func New(o Options) (*Reconciler, error) {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var image v1alpha1.CachedImage
 	if err := r.o.Client.Get(ctx, req.NamespacedName, &image); err != nil || !image.DeletionTimestamp.IsZero() {
+		delete(r.warned, req.Name)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{image: &image, now: r.o.Now()}
@@ -102,12 +104,6 @@ type pass struct {
 	restarts int
 	cut      bool      // it ended at burst
 	wouldNot []refusal // of workloads that ask to be restarted
-}
-
-// refusal is a workload that a restart would not help.
-type refusal struct {
-	*workload
-	reason string
 }
 
 // visit looks at the workloads that use an image and ask to be restarted for it.

@@ -164,11 +164,17 @@ func (r *rig) events() string {
 	}
 }
 
+// create creates an object that ends with the test.
 func create[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	if err := cluster.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := cluster.Delete(context.Background(), object); client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	})
 	return object
 }
 

@@ -23,8 +23,6 @@ const (
 	actionRestart     = "Restart"
 )
 
-const maxNote = 1024 // bytes, at the API server
-
 // restart rolls a workload as kubectl rollout restart does, unless it changed since it was read.
 func (r *Reconciler) restart(ctx context.Context, p *pass, w *workload, targets []*target) error {
 	before, ok := w.object.DeepCopyObject().(client.Object)
@@ -49,6 +47,6 @@ func (r *Reconciler) restart(ctx context.Context, p *pass, w *workload, targets 
 	if !w.intervalValid() {
 		note += fmt.Sprintf("; %s is no duration such as 10m, so %s holds", v1alpha1.AnnotationRestartInterval, defaultInterval)
 	}
-	r.o.Events.Eventf(w.object, p.image, corev1.EventTypeNormal, eventRestarted, actionRestart, "%s", note[:min(len(note), maxNote)])
+	r.o.Events.Eventf(w.object, p.image, corev1.EventTypeNormal, eventRestarted, actionRestart, "%s", status.Note(note))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -168,6 +169,48 @@ func TestTrigger_SaysWhatWouldNotPull(t *testing.T) {
 	r.refresh()
 	if said := meta.FindStatusCondition(r.image.Status.Conditions, v1alpha1.ConditionWouldNotPull); said != nil {
 		t.Errorf("the condition still says %s", said.Message)
+	}
+}
+
+// The condition names some of them. All are told, each once, also by the process that comes after.
+func TestTrigger_ManyThatWouldNotPullAreToldOnceEach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "crowd")
+	var all []client.Object
+	for range listed + 3 {
+		d := r.deployment(corev1.PullIfNotPresent, asks)
+		r.rolled(d, "1", one, time.Now())
+		all = append(all, d)
+	}
+	r.serves(since(two, r.clock.Add(-time.Hour)), since(one, r.clock.Add(-48*time.Hour)))
+	r.reconcile(all...)
+	if n := strings.Count(r.events(), "WouldNotPull"); n != len(all) {
+		t.Errorf("%d of %d were told", n, len(all))
+	}
+	r.refresh()
+	said := meta.FindStatusCondition(r.image.Status.Conditions, v1alpha1.ConditionWouldNotPull)
+	if said == nil || strings.Count(said.Message, "Deployment ") != listed || !strings.HasSuffix(said.Message, "; and 3 more") {
+		t.Fatalf("the condition is %+v", said)
+	}
+	for range 5 { // a cache lists them in another order each time
+		r.reconcile(all...)
+	}
+	options := r.o
+	options.Metrics = prometheus.NewRegistry()
+	next, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Reconciler = next
+	r.reconcile(all...)
+	if again := r.events(); again != "" || r.writes.Load() != 1 {
+		t.Errorf("%d writes, want one, and later events %q", r.writes.Load(), again)
+	}
+	late := r.deployment(corev1.PullIfNotPresent, asks)
+	r.rolled(late, "1", one, time.Now())
+	r.reconcile(append(all, late)...)
+	if n := strings.Count(r.events(), "WouldNotPull"); n != 1 {
+		t.Errorf("%d were told when one was added, want that one", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/larder-dev/larder/internal/store"
 	"github.com/larder-dev/larder/tests/origin"
 	"github.com/larder-dev/larder/tests/s3"
+	"github.com/opencontainers/go-digest"
 )
 
 func TestShared_ATagThatIsKnownDoesNotWaitForTheStorage(t *testing.T) {
@@ -193,4 +195,111 @@ func TestShared_AnEvictedImageStaysSoForEveryReplica(t *testing.T) {
 	if got := other.image(t, "app:1"); got.Evicted || got.Untagged || !got.Complete {
 		t.Errorf("after a pull: got %+v, want the image back", got)
 	}
+}
+
+// Between what a replica reads of a tag and what it writes, another one pins the tag, or unpins it.
+func TestShared_APinOutlivesALateAnswerOfAnotherReplica(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		pinned bool // before
+		decide func(f *fixture, t *testing.T, old digest.Digest)
+		killed bool // the replica that decided it, at once
+		held   string
+	}{
+		"Pinned":                {decide: pinsApp, held: HeldPinned},
+		"Pinned, and killed":    {decide: pinsApp, held: HeldPinned, killed: true},
+		"Let go":                {pinned: true, decide: unpinsApp},
+		"Let go, and killed":    {pinned: true, decide: unpinsApp, killed: true},
+		"Removed with its pin":  {pinned: true, decide: func(f *fixture, t *testing.T, _ digest.Digest) { f.untag(t, "app:1") }},
+		"Pinned to another one": {pinned: true, decide: func(f *fixture, t *testing.T, old digest.Digest) { unpinsApp(f, t, old); pinsApp(f, t, old) }, held: HeldPinned},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, other, meter := twoReplicas(t)
+			all := f.moves(t, 2)
+			if tt.pinned {
+				f.pinTo(t, "app:1", all[0])
+			}
+			moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12)).Digest
+			f.clock.advance(time.Minute)
+			reached, release := meter.Delay(writesRecord)
+			defer release()
+			checked := make(chan error, 1)
+			go func() { checked <- f.Check(t.Context(), reference(t, "app:1")) }()
+			<-reached
+			f.clock.advance(time.Second)
+			tt.decide(other, t, all[0])
+			if tt.killed {
+				other.stop()
+			}
+			release()
+			if err := <-checked; err != nil {
+				t.Fatal(err)
+			}
+			key, want := tagKey{repository("app"), "1"}, moved
+			if tt.held != "" {
+				want = all[0]
+			}
+			if rec := f.stored(t, key); (rec.Pin.By != "") != (tt.held != "") || tt.held != "" && (rec.Digest != want || rec.Upstream != moved) {
+				t.Errorf("the record is %+v, want what was decided, and that the origin has %s", rec, moved)
+			}
+			agreed := func(f *fixture) {
+				t.Helper()
+				f.clock.advance(f.store.RecordTTL())
+				if _, outcome := f.resolve(t, "app", "1"); outcome.Held != tt.held {
+					t.Errorf("the tag is held by %q, want %q", outcome.Held, tt.held)
+				}
+				f.clock.advance(time.Minute)
+				eventually(t, "the tag to be where it is to be", func() bool {
+					desc, outcome := f.resolve(t, "app", "1")
+					return desc.Digest == want && outcome.Held == tt.held
+				})
+			}
+			agreed(f)
+			if !tt.killed {
+				agreed(other)
+			}
+			f.restart(t)
+			agreed(f)
+		})
+	}
+}
+
+func pinsApp(f *fixture, t *testing.T, old digest.Digest) { f.pinTo(t, "app:1", old) }
+func unpinsApp(f *fixture, t *testing.T, _ digest.Digest) { f.unpin(t, "app:1") }
+
+// writesRecord says whether a request writes the record of a tag.
+func writesRecord(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/_larder/tags/1/record")
+}
+
+// A replica that pins a tag writes it from what it read, too.
+func TestShared_APinTakesNoAnswerBack(t *testing.T) {
+	t.Parallel()
+	f, other, meter := twoReplicas(t)
+	all := f.moves(t, 2)
+	moved := f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12)).Digest
+	f.clock.advance(time.Minute)
+	reached, release := meter.Delay(writesRecord)
+	defer release()
+	pinned := make(chan error, 1)
+	go func() {
+		pinned <- f.Pin(t.Context(), reference(t, "app:1"), Pin{Digest: all[0], By: store.ByHand}, nil)
+	}()
+	<-reached
+	f.clock.advance(time.Minute)
+	if err := other.Check(t.Context(), reference(t, "app:1")); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := <-pinned; err != nil {
+		t.Fatal(err)
+	}
+	f.clock.advance(f.store.RecordTTL())
+	other.held(t, all[0], HeldPinned)
+	key := tagKey{repository("app"), "1"}
+	eventually(t, "the pin and the answer to be stored", func() bool {
+		rec := f.stored(t, key)
+		return rec.Digest == all[0] && rec.Pin.By == store.ByHand && rec.Upstream == moved
+	})
 }

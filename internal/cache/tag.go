@@ -101,25 +101,33 @@ func (c *Cache) reread(ctx context.Context, key tagKey, st *tagState) (*tagState
 	ctx, cancel := context.WithTimeout(ctx, c.checkTimeout)
 	defer cancel()
 	rec, err := c.readTag(ctx, key)
-	return c.renew(key, st, rec, err)
+	return c.renew(ctx, key, st, rec, err)
 }
 
-// renew brings a record in memory up to what another replica wrote: the newer check wins. Where the storage cannot be reached, what is
-// known is served on. What is known better than it is stored is written again: two replicas may have written at once, or this one could not.
-func (c *Cache) renew(key tagKey, st *tagState, rec store.TagRecord, err error) (*tagState, error) {
+// renew brings a record in memory up to what another replica wrote: the newer check wins, and of two pins the one that was decided last. Where
+// the storage cannot be reached, what is known is served on. What is known better than it is stored is written again: two replicas may have
+// written at once, or this one could not.
+func (c *Cache) renew(ctx context.Context, key tagKey, st *tagState, rec store.TagRecord, err error) (*tagState, error) {
 	have, unsaved := st.rec.Load(), st.unsaved.Load()
 	missing := errors.Is(err, store.ErrNotFound)
-	switch {
-	case missing && !unsaved:
+	if missing && !unsaved {
 		c.tags.Remove(key)
 		return nil, err
-	case err == nil && (!rec.CheckedAt.Before(have.CheckedAt) || rec.Untagged && !unsaved):
-		c.hold(st, &rec)
-		st.unsaved.Store(false)
-	default:
-		c.hold(st, have)
-		if err == nil || missing {
-			st.unsaved.Store(true)
+	}
+	known := have
+	if err == nil && (!rec.CheckedAt.Before(have.CheckedAt) || rec.Untagged && !unsaved) {
+		known = &rec
+	}
+	if err == nil && !rec.Pin.Same(have.Pin) {
+		if known, err = c.decided(ctx, key, known); err != nil {
+			known = have
+		}
+	}
+	c.hold(st, known)
+	if err == nil || missing {
+		better := known != &rec
+		st.unsaved.Store(better)
+		if better {
 			c.saveLater(key, 0)
 		}
 	}
@@ -169,7 +177,7 @@ func (c *Cache) writeTag(ctx context.Context, key tagKey, change func(*store.Tag
 		return before, before, nil
 	}
 	rec.Evicted = rec.Evicted && rec.Untagged // it is back
-	err = c.store.PutTag(ctx, key.repo, key.tag, rec)
+	err = c.putTag(ctx, key, before, &rec)
 	c.hold(st, &rec) // also where the disk is full: what an origin said counts until a restart
 	st.unsaved.Store(err != nil)
 	c.tags.Add(key, st)

@@ -34,6 +34,11 @@ type Pin struct {
 	Over digest.Digest `json:"over,omitempty"` // the revision that the tag was at before it was pinned; empty where there was none
 }
 
+// Same says whether a pin is another one, as it may have been written and read again.
+func (p Pin) Same(other Pin) bool {
+	return p.By == other.By && p.At.Equal(other.At) && p.Over == other.Over
+}
+
 // PinOwner is who may change a pin.
 type PinOwner string
 

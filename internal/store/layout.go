@@ -83,9 +83,10 @@ func revisionsPath(root string, algorithm digest.Algorithm) string {
 
 // tagPaths are the places of one tag.
 type tagPaths struct {
-	folder  string // distribution's
-	current string // distribution's link to the revision
-	record  string // Larder's
+	folder   string // distribution's
+	current  string // distribution's link to the revision
+	record   string // Larder's
+	decision string // the same: what was decided of its pin
 }
 
 func pathsOfTag(repo imageref.Repository, tag string) (tagPaths, error) {
@@ -97,9 +98,10 @@ func pathsOfTag(repo imageref.Repository, tag string) (tagPaths, error) {
 		return tagPaths{}, err
 	}
 	return tagPaths{
-		folder:  path.Join(root, "_manifests/tags", tag),
-		current: tagLink(root, tag),
-		record:  path.Join(root, "_larder/tags", tag, "record"),
+		folder:   path.Join(root, "_manifests/tags", tag),
+		current:  tagLink(root, tag),
+		record:   path.Join(root, "_larder/tags", tag, "record"),
+		decision: path.Join(root, "_larder/tags", tag, "pin"),
 	}, nil
 }
 

@@ -175,6 +175,7 @@ func runSuite(t *testing.T, newStore func(*testing.T) (*Store, *damages)) {
 		{"Reads the links of another registry", testForeignLinks},
 		{"Records tags", testTag},
 		{"Keeps a tombstone", testM4Tombstone},
+		{"Records what was decided of pins", testPinDecision},
 		{"Survives an unreadable record", testUnreadableRecord},
 		{"Keeps documents", testDocument},
 		{"Walks repositories", testRepositories},

@@ -71,6 +71,37 @@ func testM4Tombstone(t *testing.T, s *Store, _ *damages) {
 	wantEqual(t, string(link), desc.Digest.String())
 }
 
+func testPinDecision(t *testing.T, s *Store, _ *damages) {
+	desc := putManifest(t, s, nginx, "pinned")
+	rec := TagRecord{Digest: desc.Digest, MediaType: desc.MediaType, Size: desc.Size}
+	rec.Pin = Pin{By: ByHand, At: time.Date(2026, 3, 1, 12, 0, 0, 7, time.UTC), Over: digest.FromString("before")}
+	wantNone(t, s.PutTag(t.Context(), nginx, "1", rec))
+	_, err := s.PinDecision(t.Context(), nginx, "1")
+	wantMissing(t, err)
+	let := rec
+	let.Pin = Pin{}
+	for _, rec := range []TagRecord{rec, let} {
+		wantNone(t, s.PutPinDecision(t.Context(), nginx, "1", DecidedBy(rec)))
+		got, err := s.PinDecision(t.Context(), nginx, "1")
+		wantNone(t, err)
+		wantEqual(t, got, DecidedBy(rec))
+		if !got.InForce(&rec) {
+			t.Errorf("%+v is not in force in the record that it stands for", got)
+		}
+	}
+	if DecidedBy(rec).InForce(&let) || DecidedBy(let).InForce(&rec) {
+		t.Error("a pin is taken for one that was let go, or the other way round")
+	}
+	tags, err := s.Tags(t.Context(), nginx)
+	wantNone(t, err)
+	wantEqual(t, tags, []string{"1"})
+	paths, err := pathsOfTag(nginx, "1")
+	wantNone(t, err)
+	wantNone(t, s.writer.put(t.Context(), paths.decision, []byte("{")))
+	_, err = s.PinDecision(t.Context(), nginx, "1")
+	wantMissing(t, err)
+}
+
 func testUnreadableRecord(t *testing.T, s *Store, _ *damages) {
 	desc := putManifest(t, s, nginx, "kept")
 	wantNone(t, s.PutTag(t.Context(), nginx, "1", TagRecord{Digest: desc.Digest, Size: 7}))

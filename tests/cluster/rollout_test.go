@@ -93,6 +93,22 @@ func TestRollout_UnderItsRoles(t *testing.T) {
 	}
 }
 
+// What was kept for workloads is not kept for ever where somebody switches that off.
+func TestRollout_WhatIsNotToBeKeptAnyMoreIsReleased(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	image := &v1alpha1.CachedImage{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: map[string]string{v1alpha1.AnnotationKeptDigests: "sha256:" + strings.Repeat("1", 64)}},
+		Spec:       v1alpha1.CachedImageSpec{SourceImage: "shop:1", Retain: true},
+	}
+	create(t, w, image)
+	w.newController(t, "--keep-workload-images=false").Start(t)
+	process.Eventually(t, "the digest to be released", func() bool {
+		_, kept := w.image(t, "shop:1").Annotations[v1alpha1.AnnotationKeptDigests]
+		return !kept
+	})
+}
+
 func since(digest string, at time.Time) v1alpha1.Revision {
 	return v1alpha1.Revision{Digest: digest, FirstSeen: metav1.NewTime(at), LastSeen: metav1.NewTime(at), CompleteAt: new(metav1.NewTime(at))}
 }

@@ -18,6 +18,7 @@ type Meter struct {
 
 	cut    atomic.Bool
 	held   atomic.Bool
+	delay  atomic.Pointer[delay]
 	mu     sync.Mutex
 	counts map[string]int
 	more   chan struct{} // closed, and made anew, with each request
@@ -42,6 +43,7 @@ func (s *Server) NewMeter(t testing.TB) *Meter {
 			<-r.Context().Done()
 			panic(http.ErrAbortHandler)
 		}
+		m.delay.Load().pass(r)
 		pass.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -57,6 +59,33 @@ func (m *Meter) Mend() { m.cut.Store(false) }
 
 // Hold has every request wait from now on, for as long as its client does.
 func (m *Meter) Hold() { m.held.Store(true) }
+
+// Delay has the first request that matches wait until release is called: reached is closed when it has come.
+func (m *Meter) Delay(match func(*http.Request) bool) (reached <-chan struct{}, release func()) {
+	d := &delay{match: match, reached: make(chan struct{}), released: make(chan struct{})}
+	m.delay.Store(d)
+	return d.reached, sync.OnceFunc(func() { close(d.released) })
+}
+
+type delay struct {
+	match             func(*http.Request) bool
+	once              sync.Once
+	reached, released chan struct{}
+}
+
+// pass returns when a request may go on.
+func (d *delay) pass(r *http.Request) {
+	if d == nil || !d.match(r) {
+		return
+	}
+	d.once.Do(func() {
+		close(d.reached)
+		select {
+		case <-d.released:
+		case <-r.Context().Done():
+		}
+	})
+}
 
 // kindOf names a request as S3's price lists do.
 func kindOf(r *http.Request) string {

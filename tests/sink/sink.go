@@ -3,6 +3,7 @@ package sink
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -63,7 +64,7 @@ func (s *Sink) Heard(image string) (kinds []string) {
 	defer s.mu.Unlock()
 	seen := map[string]bool{}
 	for _, e := range s.got {
-		kind := strings.TrimSuffix(strings.TrimPrefix(e.Type(), "dev.larder.image."), ".v1")
+		kind := kindOf(e.Type())
 		if e.Subject() == image && !seen[e.ID()] && kind != "stale" {
 			seen[e.ID()] = true
 			kinds = append(kinds, kind)
@@ -79,6 +80,35 @@ func (s *Sink) Hears(t testing.TB, image string, want ...string) {
 	if got := s.Heard(image); !slices.Equal(got, want) {
 		t.Fatalf("the sink heard %v, want %v", got, want)
 	}
+}
+
+// Await waits for an event of a kind about an image whose data has some values, and returns it.
+func (s *Sink) Await(t testing.TB, image, kind string, want map[string]string) (found event.Event) {
+	t.Helper()
+	process.Eventually(t, fmt.Sprintf("the sink to hear %s of %s with %v", kind, image, want), func() bool {
+		for _, e := range s.All() {
+			if e.Type() == typeOf(kind) && e.Subject() == image && has(t, e, want) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func has(t testing.TB, e event.Event, want map[string]string) bool {
+	t.Helper()
+	var data map[string]any
+	if err := e.DataAs(&data); err != nil {
+		t.Fatalf("%s has no data: %v", e.ID(), err)
+	}
+	for key, value := range want {
+		if data[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // All lists what was received, in its order.

@@ -125,10 +125,11 @@ func register(m manager.Manager, o controller.Options) error {
 
 // registerRollouts adds what looks after the revisions of workloads, as far as it is wanted.
 func registerRollouts(m manager.Manager, o controller.Options) error {
-	var errs []error
+	revisions := revision.NewRelease(m.GetClient()) // of what was kept before somebody switched that off
 	if o.KeepWorkloadImages {
-		errs = append(errs, revision.New(m.GetClient(), o.Cluster.Scope, o.Defaults).Register(m))
+		revisions = revision.New(m.GetClient(), o.Cluster.Scope, o.Defaults)
 	}
+	errs := []error{revisions.Register(m)}
 	if o.Triggers {
 		triggers, err := trigger.New(trigger.Options{
 			Client: m.GetClient(), Live: m.GetAPIReader(), Scope: o.Cluster.Scope, Defaults: o.Defaults,

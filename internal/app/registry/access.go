@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-dev/larder/internal/grant"
 	"github.com/larder-dev/larder/internal/imageref"
+	"github.com/larder-dev/larder/internal/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -59,7 +60,6 @@ func (p *process) tellPods(why *grant.Refusal) {
 	}
 	for _, pod := range why.Pods[:min(len(why.Pods), maxDenied)] {
 		object := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: types.UID(pod.UID)}}
-		note := why.Message[:min(len(why.Message), 1024)] // what the API server takes
-		(*recorder).Eventf(object, nil, corev1.EventTypeWarning, eventDenied, "Pull", "%s", note)
+		(*recorder).Eventf(object, nil, corev1.EventTypeWarning, eventDenied, "Pull", "%s", status.Note(why.Message))
 	}
 }

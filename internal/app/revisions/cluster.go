@@ -132,6 +132,12 @@ func (c *cluster) unpin(ctx context.Context, ref imageref.Reference) error {
 	if err := c.set(ctx, object, ""); err != nil {
 		return err
 	}
+	switch next, err := c.object(ctx, ref); {
+	case err != nil:
+		return err
+	case next.Spec.PinnedDigest != "":
+		return fmt.Errorf("CachedImage %s does not pin it any more, but CachedImage %s does: run larder unpin once more", object.Name, next.Name)
+	}
 	return c.await(ctx, object, func(now *v1alpha1.CachedImage) (bool, error) {
 		return !meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionPinned), nil
 	})

@@ -74,7 +74,7 @@ func show(out io.Writer, report store.SweepReport, dryRun bool) error {
 		lines += fmt.Sprintf("  that can be freed from %s on, or now with --grace 0s\n", report.Next.Local().Format("2006-01-02 15:04:05"))
 	}
 	if report.Stored > 0 { // in object storage that would take a request for each blob
-		lines += fmt.Sprintf("left: %s in %s\n", size(report.Stored), count(report.Blobs, "blob"))
+		lines += fmt.Sprintf("left: %s in %s\n", cli.Size(report.Stored), count(report.Blobs, "blob"))
 	}
 	if report.Postponed > 0 {
 		lines += fmt.Sprintf("%d came into use meanwhile\n", report.Postponed)
