@@ -18,6 +18,7 @@ const (
 // config is the configuration file.
 type config struct {
 	Registries     []configfile.Registry     `json:"registries"`
+	AllowedOrigins []string                  `json:"allowedOrigins"`
 	Storage        map[string]map[string]any `json:"storage"`
 	CheckTimeout   v1alpha1.Duration         `json:"checkTimeout"`
 	UpdateInterval v1alpha1.Interval         `json:"updateInterval"`
@@ -78,6 +79,7 @@ type reader struct{ *configfile.Reader }
 func (r *reader) options(c *config) Cache {
 	return Cache{
 		Registries:   r.Registries(c.Registries),
+		Allowed:      r.Allowed(c.AllowedOrigins),
 		Storage:      r.storage(c.Storage, c.ObjectStorage),
 		CheckTimeout: r.checkTimeout(c.CheckTimeout),
 		Defaults:     r.defaults(c),
