@@ -46,7 +46,9 @@ func TestAllowed_HostsAndWholePaths(t *testing.T) {
 
 func TestAllowed_RefusesWhatNamesNoRegistry(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "https://docker.io", "*.example.com", "ghcr.io/", "ghcr.io/Org", "ghcr.io/org/", "ghcr.io//org", "ghcr.io/../org", "ghcr.io/org:1"} {
+	for _, text := range []string{
+		"", "https://docker.io", "*.example.com", "ghcr.io/", "ghcr.io/Org", "ghcr.io/org/", "ghcr.io//org", "ghcr.io/../org", "ghcr.io/org:1",
+	} {
 		if a, err := ParseAllowed(text); err == nil {
 			t.Errorf("%q was taken for %+v", text, a)
 		}

@@ -88,8 +88,8 @@ type Client struct {
 // New checks the options (CA files, endpoints, credentials files are read here) and returns a client. The environment's
 // proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are read here too.
 func New(o Options) (*Client, error) {
-	c := &Client{userAgent: o.UserAgent, proven: o.Proven, self: o.Self, allowed: o.Allowed, from: o.Sources, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
-		secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
+	c := &Client{userAgent: o.UserAgent, proven: o.Proven, self: o.Self, allowed: o.Allowed, from: o.Sources, metrics: o.Metrics, log: o.Log,
+		env: readEnvironment(), secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
 	_, _ = rand.Read(c.secret) // never fails
 	if c.metrics == nil {
 		c.metrics = metrics.New(prometheus.NewRegistry())

@@ -132,8 +132,10 @@ func TestAttack_AnOriginThatIsNotAllowed(t *testing.T) {
 	image := o.Push(t, "team/app:v1", content)
 	theirs.Push(t, "evil/app:v1", content)
 	larder := w.newRegistry(t, o)
-	larder.Write(t, "larder.yaml", "registries:\n- {host: "+process.Host+", endpoints: ['"+o.URL()+"']}\n- {host: evil.example, endpoints: ['"+theirs.URL()+"']}\n"+
-		"allowedOrigins: ["+process.Host+"/team]\n")
+	larder.Write(t, "larder.yaml", strings.Join([]string{
+		"registries:", "- {host: " + process.Host + ", endpoints: ['" + o.URL() + "']}", "- {host: evil.example, endpoints: ['" + theirs.URL() + "']}",
+		"allowedOrigins: [" + process.Host + "/team]",
+	}, "\n"))
 	larder.Start(t)
 	layer := "/blobs/" + image.Blobs[1].Digest.String()
 	for _, path := range []string{"/manifests/v1", layer} {

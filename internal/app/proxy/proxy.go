@@ -72,8 +72,8 @@ func newProcess(o options.Options, log logr.Logger) (*process, error) {
 		var err error
 		known = relay.OpenNames(o.State, log.WithName("names"))
 		p.origin, err = upstream.New(upstream.Options{
-			Registries: o.Registries, Allowed: o.Allowed, Sources: known.Sources, UserAgent: "larder-proxy/" + version.Version(), Self: p.self, Metrics: p.metrics,
-			Log: log.WithName("origin"),
+			Registries: o.Registries, Allowed: o.Allowed, Sources: known.Sources, UserAgent: "larder-proxy/" + version.Version(), Self: p.self,
+			Metrics: p.metrics, Log: log.WithName("origin"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("preparing for origins: %w", err)

@@ -52,8 +52,8 @@ func (r *Reader) Allowed(entries []string) []upstream.Allowed {
 	for i, entry := range entries {
 		allowed, err := upstream.ParseAllowed(entry)
 		if err != nil {
-			r.Report(fmt.Sprintf("allowedOrigins[%d]", i), "%q: %s: write a host as it stands in image names, or one with a path, such as docker.io or ghcr.io/org",
-				entry, err)
+			r.Report(fmt.Sprintf("allowedOrigins[%d]", i),
+				"%q: %s: write a host as it stands in image names, or one with a path, such as docker.io or ghcr.io/org", entry, err)
 		}
 		all = append(all, allowed)
 	}
