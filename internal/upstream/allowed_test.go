@@ -59,7 +59,7 @@ func TestAllowed_RefusesWhatNamesNoRegistry(t *testing.T) {
 func TestTrust_WhatIsNotAllowedIsNotAsked(t *testing.T) {
 	t.Parallel()
 	o := testorigin.New(t)
-	image := o.Push(t, "team/app:v1", testorigin.RandomImage(1, 1<<10))
+	image := o.Push(t, "team/app:v1", testorigin.RandomImage(1, 4<<10))
 	repo := imageref.Repository{Host: "reg.example", Path: "team/app"}
 	other := imageref.Repository{Host: "docker.io", Path: "library/app"}
 	client := func(entries ...string) *Client {

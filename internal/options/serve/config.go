@@ -18,7 +18,6 @@ const (
 // config is the configuration file.
 type config struct {
 	Registries     []configfile.Registry     `json:"registries"`
-	AllowedOrigins []string                  `json:"allowedOrigins"`
 	Storage        map[string]map[string]any `json:"storage"`
 	CheckTimeout   v1alpha1.Duration         `json:"checkTimeout"`
 	UpdateInterval v1alpha1.Interval         `json:"updateInterval"`
@@ -30,6 +29,7 @@ type config struct {
 	Webhook        rewrite.Config            `json:"webhook"`
 	ObjectStorage  objectStorage             `json:"objectStorage"`
 	Events         eventsKey                 `json:"events"`
+	AllowedOrigins []string                  `json:"allowedOrigins"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
