@@ -168,7 +168,7 @@ func TestFind_SkipsWhatIsMissingOrMalformed(t *testing.T) {
 	legacy.Type, legacy.Data = corev1.SecretTypeDockercfg, map[string][]byte{
 		corev1.DockerConfigKey: []byte(`{"https://bad.test":{"username":"legacy","password":"s3cret"}}`)}
 	w.create(legacy)
-	w.pod("one", "bad.test/app", "missing", "no-map", "number", "some", "opaque", "legacy", "good")
+	w.pod("one", "bad.test/app", "missing", "no-map", "number", "some", "opaque", "legacy", "..", "in/another", "%2e", "good")
 	for range 2 {
 		if diff := cmp.Diff([]string{"some", "legacy", "good"}, w.find(repository(t, "bad.test/app"))); diff != "" {
 			t.Error(diff)

@@ -19,7 +19,7 @@ const (
 	NoPod       Reason = "no_pod"             // no pod on the node uses the repository
 	PodsUnknown Reason = "pods_unknown"       // the API server has not told yet which pods there are
 	NoSecret    Reason = "no_secret"          // the pods that use it have no pull secret for it
-	Refused     Reason = "refused"            // the origin accepts none of their credentials
+	Refused     Reason = "refused"            // the origin accepts none of their credentials, or may not be asked
 	Unavailable Reason = "origin_unavailable" // the origin cannot be asked now
 	NotFound    Reason = "not_found"          // the origin shows it to nobody who was tried
 	Storage     Reason = "storage"            // the grants cannot be read
@@ -38,6 +38,10 @@ func (r *Refusal) Error() string { return r.Message }
 func (h *hearing) refusal() *Refusal {
 	r := &Refusal{Pods: h.pods}
 	repo, node := h.request.Repo, h.request.Node
+	if refused, ok := errors.AsType[*upstream.Error](h.said.denied); ok && refused.Reason == upstream.Refused {
+		r.Reason = Refused
+		return r.say("access to %s is denied: %v", repo, refused) // and nobody's credential would change it
+	}
 	var why string
 	switch {
 	case node == "":

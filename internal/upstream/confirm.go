@@ -30,7 +30,7 @@ type Probe struct {
 // What proves it is the head of a manifest or a blob: a token, or a list of tags, is given to some who may not pull. Where the origin has
 // not what probe names, it is asked for its tags, and for the manifest of one of them; an Error with NotFound says that it showed none.
 func (c *Client) Confirm(ctx context.Context, repo imageref.Repository, credential authn.AuthConfig, probe Probe) error {
-	o, err := c.origin(repo.Host)
+	o, err := c.reach(repo)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const (
 	Denied      Reason = "denied"       // 401, 403, from the registry or its token server
 	NotFound    Reason = "not_found"    // 404
 	Invalid     Reason = "invalid"      // an answer that breaks the protocol: wrong digest, too large, garbage
-	Refused     Reason = "refused"      // Larder itself refuses to connect there (Trust: link-local, loopback, itself)
+	Refused     Reason = "refused"      // Larder itself refuses to connect there (Trust: link-local, loopback, itself, not allowed)
 )
 
 // Error is what every method of Client returns for a request that an origin did not fulfil.

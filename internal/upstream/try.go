@@ -24,7 +24,7 @@ import (
 // been created or replaced since.
 func tryAt[T any](ctx context.Context, c *Client, repo imageref.Repository, hurry bool, op func(context.Context, *attempt) (T, error)) (T, error) {
 	var none T
-	o, err := c.origin(repo.Host)
+	o, err := c.reach(repo)
 	if err != nil {
 		return none, err
 	}

@@ -39,6 +39,7 @@ type Registry struct {
 // Options configure a Client.
 type Options struct {
 	Registries []Registry
+	Allowed    []Allowed // what may be asked at all; none: everything that is not refused by its address
 	// Credentials are tried before those of the registries' own files; nil: none.
 	Credentials Credentials
 	// Sources returns the repositories that are asked for one, in this order, each once; none: itself. It is quick, and what it returns is
@@ -68,6 +69,7 @@ type Client struct {
 	userAgent string
 	proven    func(imageref.Repository, Proof)
 	self      func() []string
+	allowed   []Allowed
 	from      func(imageref.Repository) []imageref.Repository // may be nil
 	metrics   *metrics.Metrics
 	log       logr.Logger
@@ -86,8 +88,8 @@ type Client struct {
 // New checks the options (CA files, endpoints, credentials files are read here) and returns a client. The environment's
 // proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) are read here too.
 func New(o Options) (*Client, error) {
-	c := &Client{userAgent: o.UserAgent, proven: o.Proven, self: o.Self, from: o.Sources, metrics: o.Metrics, log: o.Log, env: readEnvironment(),
-		secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
+	c := &Client{userAgent: o.UserAgent, proven: o.Proven, self: o.Self, allowed: o.Allowed, from: o.Sources, metrics: o.Metrics, log: o.Log,
+		env: readEnvironment(), secret: make([]byte, 32), listed: make(map[string]*origin, len(o.Registries))}
 	_, _ = rand.Read(c.secret) // never fails
 	if c.metrics == nil {
 		c.metrics = metrics.New(prometheus.NewRegistry())

@@ -122,6 +122,40 @@ func TestAttack_AnOriginThatLeadsToTheAPIServer(t *testing.T) {
 	}
 }
 
+// A tenant has a registry of its own that claims to hold a private blob of another one, and knows that one's digest. Where the registry is not
+// allowed, nothing of it is asked or served.
+func TestAttack_AnOriginThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o, theirs := origin.New(t), origin.New(t)
+	content := origin.RandomImage(1, 4<<10)
+	image := o.Push(t, "team/app:v1", content)
+	theirs.Push(t, "evil/app:v1", content)
+	larder := w.newRegistry(t, o)
+	larder.Write(t, "larder.yaml", strings.Join([]string{
+		"registries:", "- {host: " + process.Host + ", endpoints: ['" + o.URL() + "']}", "- {host: evil.example, endpoints: ['" + theirs.URL() + "']}",
+		"allowedOrigins: [" + process.Host + "/team]",
+	}, "\n"))
+	larder.Start(t)
+	layer := "/blobs/" + image.Blobs[1].Digest.String()
+	for _, path := range []string{"/manifests/v1", layer} {
+		if got, body := larder.Get(t, http.MethodGet, "/v2/"+process.Host+"/team/app"+path); got.StatusCode != http.StatusOK {
+			t.Fatalf("what is allowed: %d %s", got.StatusCode, body)
+		}
+	}
+	for _, repo := range []string{"evil.example/evil/app", process.Host + "/other/app"} {
+		for _, path := range []string{"/manifests/v1", "/manifests/" + image.Digest.String(), layer, "/tags/list", "/referrers/" + image.Digest.String()} {
+			got, body := larder.Get(t, http.MethodGet, "/v2/"+repo+path)
+			if got.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "allowedOrigins") {
+				t.Errorf("%s%s: %d %s, want it refused", repo, path, got.StatusCode, body)
+			}
+		}
+	}
+	if n := theirs.Count(origin.Everything()); n != 0 {
+		t.Errorf("the other registry was asked %d times", n)
+	}
+}
+
 // Nobody is asked anything without the token, whatever the method, and a request with a token of before is one without.
 func TestAttack_APodCallsTheRegistry(t *testing.T) {
 	t.Parallel()

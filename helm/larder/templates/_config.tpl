@@ -2,7 +2,7 @@
 {{- define "larder.configFile" -}}
 {{- $config := dict }}
 {{- with include "larder.registries" (list . true) | fromYamlArray }}{{ $_ := set $config "registries" . }}{{ end }}
-{{- range $key := list "updateInterval" "updateFilters" "checkTimeout" "expiryDelay" }}
+{{- range $key := list "allowedOrigins" "updateInterval" "updateFilters" "checkTimeout" "expiryDelay" }}
 {{- with get $.Values.config $key }}{{ $_ := set $config $key . }}{{ end }}
 {{- end }}
 {{- $_ := set $config "sweep" .Values.config.sweep }}
@@ -24,7 +24,9 @@
 
 {{- /* larder-proxy.yaml: nodes have no credentials. */}}
 {{- define "larder.proxyConfigFile" -}}
-{{- with include "larder.registries" (list . false) | fromYamlArray }}{{ toYaml (dict "registries" .) }}{{ else }}registries: []{{ end }}
+{{- $config := dict "registries" (include "larder.registries" (list . false) | fromYamlArray) }}
+{{- with .Values.config.allowedOrigins }}{{ $_ := set $config "allowedOrigins" . }}{{ end }}
+{{- toYaml $config }}
 {{- end }}
 
 {{- /* registries: with the paths of the files that larder.registryVolume mounts: (list $ withCredentials). */}}

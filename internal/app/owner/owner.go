@@ -75,8 +75,8 @@ func (w *Owner) open(ctx context.Context, o Options) error {
 		return err
 	}
 	origin, err := upstream.New(upstream.Options{
-		Registries: o.Registries, Credentials: o.Credentials, Sources: o.sources, Proven: w.proven, UserAgent: version.UserAgent(), Self: o.Self,
-		Metrics: o.Metrics, Log: o.Log.WithName("origin"),
+		Registries: o.Registries, Allowed: o.Allowed, Credentials: o.Credentials, Sources: o.sources, Proven: w.proven, UserAgent: version.UserAgent(),
+		Self: o.Self, Metrics: o.Metrics, Log: o.Log.WithName("origin"),
 	})
 	if err != nil {
 		return fmt.Errorf("preparing to reach the registries: %w", err)

@@ -38,7 +38,7 @@ type process struct {
 	gatherer    prometheus.Gatherer
 	metrics     *metrics.Metrics
 	replicas    *relay.Replicas
-	origin      *upstream.Client // nil in mirror mode
+	origin      *upstream.Client // nil where none is to be asked
 	relay       *relay.Handler
 	main, admin net.Listener
 	ready       atomic.Bool
@@ -68,19 +68,19 @@ func newProcess(o options.Options, log logr.Logger) (*process, error) {
 	counts := metrics.NewRelay(registry)
 	p.replicas = relay.NewReplicas(o.Registry, net.DefaultResolver.LookupHost, counts.Replicas, log.WithName("replicas"))
 	var known *relay.Names
-	if !o.MirrorMode {
+	if o.Fallback != options.FallbackNever {
 		var err error
 		known = relay.OpenNames(o.State, log.WithName("names"))
 		p.origin, err = upstream.New(upstream.Options{
-			Registries: o.Registries, Sources: known.Sources, UserAgent: "larder-proxy/" + version.Version(), Self: p.self, Metrics: p.metrics,
-			Log: log.WithName("origin"),
+			Registries: o.Registries, Allowed: o.Allowed, Sources: known.Sources, UserAgent: "larder-proxy/" + version.Version(), Self: p.self,
+			Metrics: p.metrics, Log: log.WithName("origin"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("preparing for origins: %w", err)
 		}
 	}
 	p.relay = relay.New(relay.Options{
-		Replicas: p.replicas, Origin: p.origin, Names: known, Token: o.Token, Trust: o.Trust, Node: o.Node,
+		Replicas: p.replicas, Origin: p.origin, Names: known, HoldUntold: o.Fallback == options.FallbackTold, Token: o.Token, Trust: o.Trust, Node: o.Node,
 		Metrics: counts, Log: log.WithName("relay"),
 	})
 	return p, nil

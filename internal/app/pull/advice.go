@@ -49,6 +49,9 @@ func adviceForRefused(host string, refused error) string {
 	if strings.Contains(refused.Error(), "loopback address") {
 		return fmt.Sprintf("to allow it, list it in the configuration file: {host: '%s', endpoints: ['%s']}", host, loopbackEndpoint(host))
 	}
+	if strings.Contains(refused.Error(), "allowedOrigins") {
+		return fmt.Sprintf("to allow it, add %s to allowedOrigins in the configuration file", host)
+	}
 	return fmt.Sprintf("remove %s from what you pull, or from the configuration file what leads there: Larder never connects to it", host)
 }
 

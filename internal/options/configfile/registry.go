@@ -46,6 +46,20 @@ func (r *Reader) Registries(entries []Registry) []upstream.Registry {
 	return registries
 }
 
+// Allowed checks what may be an origin.
+func (r *Reader) Allowed(entries []string) []upstream.Allowed {
+	var all []upstream.Allowed
+	for i, entry := range entries {
+		allowed, err := upstream.ParseAllowed(entry)
+		if err != nil {
+			r.Report(fmt.Sprintf("allowedOrigins[%d]", i),
+				"%q: %s: write a host as it stands in image names, or one with a path, such as docker.io or ghcr.io/org", entry, err)
+		}
+		all = append(all, allowed)
+	}
+	return all
+}
+
 // host returns the host as it stands in normalised references; empty where it is none.
 func (r *Reader) host(path, text string) string {
 	const hint = "write the host as it stands in image names, such as docker.io or reg.example:5000"

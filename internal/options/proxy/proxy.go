@@ -23,6 +23,18 @@ const (
 	flagConfig   = "config"
 	flagDrain    = "drain"
 	flagState    = "state"
+	flagFallback = "fallback"
+	flagMirror   = "mirror-mode"
+)
+
+// Fallback says what a proxy takes from an origin while no replica of the registry answers.
+type Fallback string
+
+// The values of Fallback.
+const (
+	FallbackAlways Fallback = "always" // everything but what the registry has told otherwise
+	FallbackTold   Fallback = "told"   // the same, but no tag before it has told anything
+	FallbackNever  Fallback = "never"  // nothing: pulls fail
 )
 
 // Options are validated: a process can start with them.
@@ -34,11 +46,14 @@ type Options struct {
 	Trust         *hop.Trust  // by which the registry is known; nil: it is asked in plain HTTP
 	Node          string      // empty: the registry is not told
 	MirrorMode    bool        // never go to an origin
+	Fallback      Fallback    // FallbackNever in mirror mode
 	Registries    []upstream.Registry
 	State         string        // folder for what must outlive the process; empty: nothing does
 	Drain         time.Duration // how long running pulls may go on after the end was asked for
 	LogLevel      string        // debug, info, warn or error
 	LogFormat     string        // text or json
+
+	Allowed []upstream.Allowed // what may be an origin; none: everything
 }
 
 // Flags are the flags of larder-proxy. Bind them before the command line is parsed.
@@ -62,7 +77,10 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	f.token.Bind(flags, "file whose first line the registry wants to see; read again when it changes")
 	f.trust.Bind(flags)
 	flags.StringVar(&f.o.Node, "node", os.Getenv("NODE_NAME"), "name of this node, for the registry; default: $NODE_NAME")
-	flags.BoolVar(&f.o.MirrorMode, "mirror-mode", false, "answer 503 instead of going to an origin: the runtime does so itself")
+	flags.StringVar((*string)(&f.o.Fallback), flagFallback, string(FallbackAlways),
+		"what is taken from an origin while no registry answers: always (all but what the registry told of pinned and immutable tags and other origins), "+
+			"told (no tag either before it told), or never")
+	flags.BoolVar(&f.o.MirrorMode, flagMirror, false, "answer 503 instead of going to an origin: the runtime does so itself")
 	flags.StringVar(&f.config, flagConfig, "larder-proxy.yaml", "configuration file; the default one may be missing")
 	flags.StringVar(&f.o.State, flagState, "",
 		"folder for what the registry told of pinned and immutable tags and other origins, for a start while no registry answers; empty: none")
@@ -73,36 +91,40 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 func (f *Flags) Options() (Options, error) {
 	o := f.o
 	o.Listen, o.MetricsListen, o.LogLevel, o.LogFormat = f.listen.Listen, f.listen.MetricsListen, f.log.Level, f.log.Format
-	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain)}
-	var tokenErr, trustErr, registriesErr error
+	errs := []error{f.listen.Check(), f.log.Check(), checkLoopback(o.Listen), checkRegistry(o.Registry), checkDrain(o.Drain), f.checkFallback()}
+	if o.MirrorMode {
+		o.Fallback = FallbackNever
+	}
+	var tokenErr, trustErr, originsErr error
 	o.Token, tokenErr = f.token.Open()
 	o.Trust, trustErr = f.trust.Open()
-	o.Registries, registriesErr = f.registries()
-	if err := errors.Join(append(errs, tokenErr, trustErr, registriesErr)...); err != nil {
+	o.Registries, o.Allowed, originsErr = f.origins()
+	if err := errors.Join(append(errs, tokenErr, trustErr, originsErr)...); err != nil {
 		return Options{}, err
 	}
 	return o, nil
 }
 
-// registries reads the configuration file.
-func (f *Flags) registries() ([]upstream.Registry, error) {
+// origins reads the configuration file.
+func (f *Flags) origins() ([]upstream.Registry, []upstream.Allowed, error) {
 	if err := daemon.CheckPath(flagConfig, f.config, "file"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	text, err := configfile.Read(f.config, f.flags.Changed(flagConfig))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var c struct {
-		Registries []configfile.Registry `json:"registries"`
+		Registries     []configfile.Registry `json:"registries"`
+		AllowedOrigins []string              `json:"allowedOrigins"`
 	}
 	r := configfile.New(f.config)
 	r.Decode(text, &c)
 	if err := r.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	registries := r.Registries(c.Registries)
-	return registries, r.Err()
+	registries, allowed := r.Registries(c.Registries), r.Allowed(c.AllowedOrigins)
+	return registries, allowed, r.Err()
 }
 
 // checkLoopback keeps the proxy, which asks nobody who they are, to its own node.
@@ -125,6 +147,17 @@ func checkRegistry(targets []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (f *Flags) checkFallback() error {
+	if f.o.MirrorMode && f.flags.Changed(flagFallback) {
+		return fmt.Errorf("--%s: with --%s nothing is taken from an origin: leave it out", flagFallback, flagMirror)
+	}
+	switch f.o.Fallback {
+	case FallbackAlways, FallbackTold, FallbackNever:
+		return nil
+	}
+	return fmt.Errorf("--%s: %q: write %s, %s or %s", flagFallback, f.o.Fallback, FallbackAlways, FallbackTold, FallbackNever)
 }
 
 func checkDrain(drain time.Duration) error {

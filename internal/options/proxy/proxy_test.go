@@ -41,6 +41,17 @@ func TestFlags_Options(t *testing.T) {
 	}
 }
 
+func TestFlags_Fallback(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[Fallback][]string{
+		FallbackAlways: nil, FallbackTold: {"--fallback", "told"}, FallbackNever: {"--mirror-mode"},
+	} {
+		if got, err := options(t, append(args, "--registry", "a:1")...); err != nil || got.Fallback != want {
+			t.Errorf("%v: %s, %v, want %s", args, got.Fallback, err, want)
+		}
+	}
+}
+
 func TestFlags_SayWhatToWrite(t *testing.T) {
 	t.Parallel()
 	unknown := filepath.Join(t.TempDir(), "larder-proxy.yaml")
@@ -61,6 +72,8 @@ func TestFlags_SayWhatToWrite(t *testing.T) {
 		"No such token":        {[]string{"--registry", "a:1", "--token-file", "/nowhere"}, "--token-file: reading the token: open /nowhere"},
 		"A key of larder.yaml": {[]string{"--registry", "a:1", "--config", unknown}, "storage"},
 		"A drain before now":   {[]string{"--registry", "a:1", "--drain", "-1s"}, "--drain: -1s: write a duration"},
+		"No such fallback":     {[]string{"--registry", "a:1", "--fallback", "maybe"}, `--fallback: "maybe": write always, told or never`},
+		"Two words on origins": {[]string{"--registry", "a:1", "--mirror-mode", "--fallback=told"}, "leave it out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,7 @@ type config struct {
 	Webhook        rewrite.Config            `json:"webhook"`
 	ObjectStorage  objectStorage             `json:"objectStorage"`
 	Events         eventsKey                 `json:"events"`
+	AllowedOrigins []string                  `json:"allowedOrigins"`
 }
 
 // readConfig reads the configuration file; one that is missing is empty, unless it is required.
@@ -78,6 +79,7 @@ type reader struct{ *configfile.Reader }
 func (r *reader) options(c *config) Cache {
 	return Cache{
 		Registries:   r.Registries(c.Registries),
+		Allowed:      r.Allowed(c.AllowedOrigins),
 		Storage:      r.storage(c.Storage, c.ObjectStorage),
 		CheckTimeout: r.checkTimeout(c.CheckTimeout),
 		Defaults:     r.defaults(c),

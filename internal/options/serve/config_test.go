@@ -9,7 +9,7 @@ func FuzzParseConfig(f *testing.F) {
 	for _, seed := range []string{
 		"", "registries: [{host: docker.io, endpoints: ['https://a.b']}]", "storage: {filesystem: {rootdirectory: ./x}}",
 		"storage: {filesystem: }", "updateFilters: ['(']", "checkTimeout: 2s\nexpiryDelay: never", "a: &a [*a]", "registries:\n- <<: {host: x}",
-		"registries: [null]", "storage: {s3: null, gcs: null}",
+		"registries: [null]", "storage: {s3: null, gcs: null}", "allowedOrigins: [docker.io, ghcr.io/org, '*']",
 	} {
 		f.Add(seed)
 	}

@@ -28,6 +28,7 @@ type Cache struct {
 	LogLevel          string // debug, info, warn or error
 	LogFormat         string // text or json
 	Registries        []upstream.Registry
+	Allowed           []upstream.Allowed // what may be an origin; none: everything
 	Storage           Storage
 	CheckTimeout      time.Duration   // how long a request waits for a check
 	Defaults          policy.Defaults // for tags of which no Repository says otherwise

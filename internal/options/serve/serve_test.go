@@ -180,6 +180,7 @@ func TestFlags_OptionsSayWhatIsWrong(t *testing.T) {
 		"No host":                  {"registries: [{}]", ":1: registries[0].host: missing: write the host"},
 		"A URL for a host":         {"registries:\n- host: https://a.b", ":2: registries[0].host: "},
 		"A host twice":             {"registries:\n- host: docker.io\n- host: index.docker.io", `:3: registries[1].host: "index.docker.io": listed already`},
+		"An origin by a pattern":   {"allowedOrigins:\n- docker.io\n- '*.corp.example'", `:3: allowedOrigins[1]: "*.corp.example": `},
 		"An endpoint of ftp":       {"registries:\n- host: a.b\n  endpoints: ['http://ok', 'ftp://x']", `:3: registries[0].endpoints[1]: "ftp://x": write an http:// or https:// URL`},
 		"An endpoint without host": {"registries:\n- host: a.b\n  endpoints: ['https://']", `:3: registries[0].endpoints[0]: "https://": write an http:// or https:// URL`},
 		"An endpoint with a query": {"registries:\n- host: a.b\n  endpoints: ['https://x?y=z']", "write the URL without query"},
