@@ -150,7 +150,7 @@ func faithful(m ctrl.Manager) client.Client {
 func race(t *testing.T, w *witness) {
 	t.Helper()
 	var group sync.WaitGroup
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), endurance) // a busy machine deletes slowly
 	defer cancel()
 	over := func() bool {
 		w.mu.Lock()

@@ -55,7 +55,9 @@ func TestShare_AnotherReplicasImagesAreLeftAlone(t *testing.T) {
 	r.wantAlone(object, 1)
 
 	mine.hand(true)
-	r.ready(object)
+	r.eventually(object, "ready, and checked as was asked for before", func(object *v1alpha1.CachedImage) bool {
+		return object.Status.Phase == v1alpha1.CachedImageReady && object.Status.LastHandledRefresh == "1"
+	})
 
 	mine.hand(false)
 	r.origin.Forget()

@@ -34,7 +34,7 @@ func (r *rig) image(name, reference string, labels ...string) *v1alpha1.CachedIm
 	}
 	r.must(cluster.Create(r.t.Context(), object))
 	r.t.Cleanup(func() { // whoever held it has stopped by then, or lets it go
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = cluster.Patch(ctx, object, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))
 		_ = cluster.Delete(ctx, object)
@@ -104,7 +104,7 @@ func (r *rig) eventually(object *v1alpha1.CachedImage, what string, ok func(*v1a
 
 func (r *rig) until(what func() string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain for %s", what())
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -192,7 +193,7 @@ func TestPod_ObjectsOfPersonsAreHonoured(t *testing.T) {
 }
 
 func TestPod_DeletedObjectsComeBack(t *testing.T) {
-	start(t)
+	larder := start(t)
 	p := run(t, "returns", "localhost:7439/returns/a:1")
 	image, owner := hasOne(t, "returns/a:1")
 	for _, object := range []client.Object{&image, &owner} {
@@ -210,6 +211,12 @@ func TestPod_DeletedObjectsComeBack(t *testing.T) {
 	})
 	// Once nobody uses it, it stays away.
 	must(t, cluster.Delete(t.Context(), p, client.GracePeriodSeconds(0)))
+	eventually(t, func() error {
+		if err := larder.GetClient().Get(t.Context(), client.ObjectKeyFromObject(p), &corev1.Pod{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the controller still knows the pod: %v", err)
+		}
+		return nil
+	})
 	image, _ = hasOne(t, "returns/a:1")
 	image.SetFinalizers(nil)
 	must(t, cluster.Update(t.Context(), &image))

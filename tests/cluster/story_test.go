@@ -15,11 +15,11 @@ func TestStory_FromPodToExpiry(t *testing.T) {
 	w := newWorld(t)
 	o := origin.New(t)
 	first := o.Push(t, "team/app:v1", origin.RandomImage(2, 3<<20))
-	larder, controller := w.newRegistry(t, o), w.newController(t, "--expiry-delay", "6s", "--expiry-grace", "4s")
+	larder, controller := w.newRegistry(t, o), w.newController(t, "--expiry-delay", "15s", "--expiry-grace", "15s") // kubectl takes seconds where many run
 	larder.Start(t)
 	controller.Start(t)
 
-	slow := o.Fail(origin.Blobs(), origin.Drip(1<<20))
+	slow := o.Fail(origin.Blobs(), origin.Drip(64<<10)) // until it has been seen
 	w.pod(t, "app", []string{app})
 	image := "ci/" + w.awaitImage(t, app).Name
 	w.wait(t, image, "{.status.phase}=Mirroring")

@@ -9,7 +9,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // New starts an origin for a test and closes it at its end. Complaints are errors of the test.
 func New(t testing.TB, opts ...Option) *Origin {

@@ -29,7 +29,7 @@ const (
 
 const (
 	attempts = 5 // to find a port that nobody takes meanwhile
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 // Server is an S3 server on loopback.

@@ -30,7 +30,7 @@ import (
 	"github.com/larder-dev/larder/tests/kube"
 )
 
-var options = Options{Name: "larder-webhook", Namespace: "larder-system", settle: time.Second}
+var options = Options{Name: "larder-webhook", Namespace: "larder-system", settle: 5 * time.Second}
 
 // replica answers with a certificate of its own; each request on a connection of its own.
 func replica(t *testing.T, c *kube.Cluster) (*Own, net.Listener) {
