@@ -25,8 +25,20 @@ func twoReplicas(t *testing.T) (owner, leader *rig) {
 	return owner.start(), leader.start()
 }
 
-func TestEvicted_ByAnotherReplicaStaysOutToo(t *testing.T) {
+func TestEvicted_ByAnotherReplicaIsSeenInTheStatus(t *testing.T) {
 	t.Parallel()
+	evictElsewhere(t, true)
+}
+
+func TestEvicted_ByAnotherReplicaIsSeenInTheStore(t *testing.T) {
+	t.Parallel()
+	evictElsewhere(t, false)
+}
+
+// evictElsewhere has a replica evict another one's image while that is away: what it finds then is a status that tells, or the store alone.
+// The image has to stay out until it is pulled.
+func evictElsewhere(t *testing.T, told bool) {
+	t.Helper()
 	owner, leader := twoReplicas(t)
 	owner.origin.Push(t, "app:1", origin.RandomImage(1, 64<<10))
 	object := owner.ready(owner.image("app", "app:1"))
@@ -35,13 +47,17 @@ func TestEvicted_ByAnotherReplicaStaysOutToo(t *testing.T) {
 	leader.until(func() string { return "the leader to know the object" }, func() bool {
 		return leader.client.Get(t.Context(), client.ObjectKeyFromObject(object), &v1alpha1.CachedImage{}) == nil
 	})
-	owner.origin.Forget()
-	leader.evict()
-	owner.eventually(object, "evicted", isEvicted)
-	owner.told(object, "Evicted")
-
 	owner.stop()
+	owner.origin.Forget()
+	leader.writes.refuse.Store(!told)
+	leader.evict()
+	leader.told(object, "Evicted")
+	if told {
+		leader.eventually(object, "evicted", isEvicted)
+	}
+
 	owner.start()
+	owner.eventually(object, "evicted", isEvicted)
 	owner.origin.Push(t, "other:1", origin.RandomImage(1, 4<<10))
 	owner.ready(owner.image("other", "other:1")) // by then the one that is out was reconciled
 	if owner.eventually(object, "evicted still", isEvicted); owner.origin.Count(origin.Manifests().In("app")) != 0 {

@@ -213,7 +213,7 @@ func TestPod_DeletedObjectsComeBack(t *testing.T) {
 	must(t, cluster.Delete(t.Context(), p, client.GracePeriodSeconds(0)))
 	eventually(t, func() error {
 		if err := larder.GetClient().Get(t.Context(), client.ObjectKeyFromObject(p), &corev1.Pod{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the controller still knows the pod: %v", err)
+			return fmt.Errorf("the controller still knows the pod: %w", err)
 		}
 		return nil
 	})

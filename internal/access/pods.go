@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/larder-dev/larder/internal/imageref"
@@ -72,7 +72,7 @@ func (k *Keychain) secretsOf(pod *corev1.Pod) []types.NamespacedName {
 	}
 	var names []types.NamespacedName
 	for _, secret := range pod.Spec.ImagePullSecrets {
-		if len(pathvalidation.IsValidPathSegmentName(secret.Name)) == 0 && secret.Name != "" { // the API server takes any name in a pod
+		if len(content.IsPathSegmentName(secret.Name)) == 0 && secret.Name != "" { // the API server takes any name in a pod
 			names = append(names, types.NamespacedName{Namespace: pod.Namespace, Name: secret.Name})
 		}
 	}

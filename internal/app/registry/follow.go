@@ -63,7 +63,7 @@ func (p *process) manage(ctx context.Context) error {
 		usage.IndexPods(ctx, m.GetFieldIndexer(), p.options.Cluster.Scope),
 		usage.IndexImages(ctx, m.GetFieldIndexer()),
 		usage.IndexRepositories(ctx, m.GetFieldIndexer()),
-		m.Add(manager.RunnableFunc(func(ctx context.Context) error { return p.synced(ctx, m) })),
+		m.Add(manager.RunnableFunc(func(ctx context.Context) error { p.synced(ctx, m); return nil })),
 		p.watchPods(ctx, m),
 		p.follower.Register(m),
 		mirrors.Register(m),
@@ -78,13 +78,12 @@ func (p *process) manage(ctx context.Context) error {
 }
 
 // synced is called once the manager's cache holds everything.
-func (p *process) synced(ctx context.Context, m manager.Manager) error {
+func (p *process) synced(ctx context.Context, m manager.Manager) {
 	if ctx.Err() != nil {
-		return nil
+		return
 	}
 	p.pods.Use(m.GetCache())
 	if keeper := p.server.Grants(); keeper != nil {
 		keeper.PodsKnown(ctx)
 	}
-	return nil
 }
