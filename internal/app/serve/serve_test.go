@@ -147,6 +147,9 @@ func TestRun_SaysWhatItServes(t *testing.T) {
 		t.Errorf("/v2/ answered %d, want 200", status)
 	}
 	_, metrics := get(t, larder.probes+"/metrics")
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(metrics, `larder_cached_images{state="ready"}`) && time.Now().Before(deadline); {
+		_, metrics = get(t, larder.probes+"/metrics") // the mirrors begin in the background
+	}
 	for _, want := range []string{
 		`larder_requests_total{cache="none",code="200",kind="base",method="GET"} 1`, "go_goroutines", "process_resident_memory_bytes",
 		`larder_build_info{version="` + version.Version() + `"} 1`, "larder_manifest_problems 1", `larder_cached_images{state="ready"} 0`,

@@ -84,7 +84,12 @@ type answer struct {
 
 func (s started) get(t *testing.T, path string, header ...string) (answer, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	return s.getWithin(t, time.Minute, path, header...)
+}
+
+func (s started) getWithin(t *testing.T, limit time.Duration, path string, header ...string) (answer, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
@@ -150,11 +155,12 @@ func TestOrigin_FailsAsItIsTold(t *testing.T) {
 		t.Errorf("failing: got %d and %v, want 503", got.status, err)
 	}
 	set(origin.Mode{Hang: true})
-	if _, err := s.get(t, "/manifests/latest"); !errors.Is(err, context.DeadlineExceeded) {
+	const soon = 300 * time.Millisecond
+	if _, err := s.getWithin(t, soon, "/manifests/latest"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("hanging: got %v, want no answer", err)
 	}
 	set(origin.Mode{Rate: 1000})
-	if got, err := s.get(t, "/blobs/"+s.img.Blobs[1].Digest); !errors.Is(err, context.DeadlineExceeded) || len(got.body) > 1000 {
-		t.Errorf("at 1,000 bytes a second: got %d bytes and %v within 300 ms", len(got.body), err)
+	if got, err := s.getWithin(t, soon, "/blobs/"+s.img.Blobs[1].Digest); !errors.Is(err, context.DeadlineExceeded) || len(got.body) > 1000 {
+		t.Errorf("at 1,000 bytes a second: got %d bytes and %v within %s", len(got.body), err, soon)
 	}
 }
