@@ -11,18 +11,17 @@ import (
 	"github.com/larder-dev/larder/internal/store"
 )
 
-// putTag writes a record. Into a store that others write to, a pin that it sets or removes goes first, to a place of its own, and is looked
-// for there after each write: whoever writes the record from what it read before somebody pinned the tag finds the pin afterwards, and writes
+// putTag writes a record. A pin that it sets or removes goes first, to a place of its own. In a store that others write to it is looked for
+// there after each write: whoever writes the record from what it read before somebody pinned the tag finds the pin afterwards, and writes
 // again. It changes rec then.
 func (c *Cache) putTag(ctx context.Context, key tagKey, before, rec *store.TagRecord) error {
-	shared := c.store.Shared()
-	if shared && !pinOf(before).Same(rec.Pin) {
+	if !pinOf(before).Same(rec.Pin) {
 		if err := c.store.PutPinDecision(ctx, key.repo, key.tag, store.DecidedBy(*rec)); err != nil {
 			return err
 		}
 	}
 	for {
-		if err := c.store.PutTag(ctx, key.repo, key.tag, *rec); err != nil || !shared {
+		if err := c.store.PutTag(ctx, key.repo, key.tag, *rec); err != nil || !c.store.Shared() {
 			return err
 		}
 		decided, err := c.decided(ctx, key, rec)

@@ -217,6 +217,25 @@ func writesRecord(r *http.Request) bool {
 	return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/_larder/tags/1/record")
 }
 
+// One process may have had the bucket for itself for some time.
+func TestShared_APinThatWasLetGoAloneDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.set(Policy{Check: true})
+	f.share(t)
+	all := f.moves(t, 2)
+	f.pinTo(t, "app:1", all[0])
+	f.storage.Exclusive = true
+	f.restart(t)
+	f.unpin(t, "app:1")
+	f.storage.Exclusive = false
+	f.restart(t)
+	for range 2 {
+		f.clock.advance(time.Hour)
+		f.held(t, all[1], "")
+	}
+}
+
 // A replica that pins a tag writes it from what it read, too.
 func TestShared_APinTakesNoAnswerBack(t *testing.T) {
 	t.Parallel()
