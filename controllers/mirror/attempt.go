@@ -26,7 +26,8 @@ type attempt struct {
 	platforms []string
 	pin       digest.Digest // the revision to bring in and pin the tag to; empty: the one that the tag is at
 	progress  atomic.Pointer[cache.Progress]
-	shown     shown // guarded by memory
+	shown     shown        // guarded by memory
+	before    *cache.Image // what was shown as stored last; guarded by memory
 }
 
 // shown is what the status says of an attempt. It changes seldom, so that the status does.

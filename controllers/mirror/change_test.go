@@ -1,11 +1,13 @@
 package mirror_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,8 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/larder-dev/larder/api/v1alpha1"
+	"github.com/larder-dev/larder/controllers/mirror"
 	"github.com/larder-dev/larder/internal/cache"
 	"github.com/larder-dev/larder/internal/events"
+	"github.com/larder-dev/larder/internal/imageref"
 	"github.com/larder-dev/larder/internal/policy"
 	"github.com/larder-dev/larder/tests/origin"
 )
@@ -145,6 +149,59 @@ func TestChanges_AreToldBeforeTheStatusIsWrittenAndNeverLost(t *testing.T) {
 	r.refresh(object, "1")
 	if told := r.heard.kinds(); len(told) > 0 {
 		t.Errorf("it told %v although the status says so already", told)
+	}
+}
+
+// slowToSay is a cache of which the first mirror has brought everything in some time before it says so.
+type slowToSay struct {
+	*cache.Cache
+	first   *atomic.Bool
+	in, say chan struct{}
+}
+
+func (s slowToSay) Mirror(ctx context.Context, ref imageref.Reference, platforms []string, progress func(cache.Progress)) (cache.Mirrored, error) {
+	got, err := s.Cache.Mirror(ctx, ref, platforms, progress)
+	if s.first.CompareAndSwap(false, true) {
+		close(s.in)
+		<-s.say
+	}
+	return got, err
+}
+
+func TestChanges_AMirrorTellsItselfWhatItBroughtInAndOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	slow := slowToSay{first: &atomic.Bool{}, in: make(chan struct{}), say: make(chan struct{})}
+	r.wrap = func(c *cache.Cache) mirror.Cache { slow.Cache = c; return slow }
+	r.start()
+	r.origin.Push(t, "app:1", origin.RandomImage(1, 4<<10))
+	object := r.image("app", "app:1")
+	<-slow.in
+	mirrored := func() (n int) {
+		for _, c := range r.heard.changes() {
+			if c.Kind == events.Mirrored && c.Image == host+"/app:1" {
+				n++
+			}
+		}
+		return n
+	}
+	reconciled := func(other string) { // since it was touched
+		r.annotate(object, "touched", other)
+		r.origin.Push(t, other+":1", origin.RandomImage(1, 4<<10))
+		r.ready(r.image(other, other+":1"))
+	}
+	reconciled("one")
+	if found := r.get(object); mirrored() != 0 || found.Status.Phase == v1alpha1.CachedImageReady {
+		t.Errorf("while its mirror runs it is %s, and was told %d times", found.Status.Phase, mirrored())
+	}
+	close(slow.say)
+	r.ready(object)
+	reconciled("two")
+	if n := mirrored(); n != 1 {
+		t.Errorf("it was told %d times, want once", n)
+	}
+	if note := r.told(object, "Mirrored"); !strings.Contains(note, "came from the origin") {
+		t.Errorf("the event says %q, want what it took", note)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -185,13 +186,19 @@ func (r *Reconciler) begin(p *pass, im *image, done bool) {
 	}
 }
 
-// show has a pass say what was last shown of an attempt. Each blob that arrives is not worth a write.
+// show has a pass say what was last shown of an attempt. Each blob that arrives is not worth a write. Nor is that it has brought all in: it
+// says so itself in a moment, and what that took.
 func (a *attempt) show(p *pass) {
+	ends := p.whole() && a.pin == "" && slices.Equal(a.platforms, p.platforms)
 	if a.shown.stored == nil {
 		a.shown.stored = new(p.stored)
+		if ends && a.before != nil {
+			a.shown.stored = a.before
+		}
 	}
+	a.before = a.shown.stored
 	p.busy, p.shown = true, a.shown
-	if !p.whole() {
+	if !p.whole() || ends {
 		p.stored = *a.shown.stored
 	}
 }
