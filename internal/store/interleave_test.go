@@ -106,15 +106,15 @@ func begin(ctx context.Context, do func(context.Context)) *task {
 }
 
 // quiet waits until no task runs: each waits for its turn, for a lock, or has ended. That one waits for a lock says something only where no
-// other has ended meanwhile, and may have opened it.
+// other has ended meanwhile, and may have opened it, and where all are looked at at once: of two that take the same lock in turn, one runs.
 func quiet(tasks []*task) {
 	for spins := 0; slices.ContainsFunc(tasks, (*task).runs); spins++ {
 		runtime.Gosched()
 		if spins%200 != 199 {
 			continue
 		}
-		before := states(tasks)
-		if !slices.ContainsFunc(tasks, func(t *task) bool { return t.runs() && !locked(t) }) && slices.Equal(before, states(tasks)) {
+		before, all := states(tasks), stacks()
+		if !slices.ContainsFunc(tasks, func(t *task) bool { return t.runs() && !t.locked(all) }) && slices.Equal(before, states(tasks)) {
 			return
 		}
 	}
@@ -129,9 +129,13 @@ func states(tasks []*task) (all []int32) {
 	return all
 }
 
-func locked(t *task) bool {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
+// stacks are those of all goroutines at one moment.
+func stacks() []byte {
+	all := make([]byte, 1<<20)
+	return all[:runtime.Stack(all, true)]
+}
+
+func (t *task) locked(stacks []byte) bool {
 	_, rest, found := bytes.Cut(stacks, []byte(t.id+" ["))
 	return found && bytes.HasPrefix(rest, []byte("sync."))
 }
