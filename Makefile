@@ -34,7 +34,7 @@ test: ## Run every test, with the race detector; the rules of the cache on the f
 chart: ## Check the chart: lint, golden files, a dry run at a real API server. UPDATE=1 writes the golden files anew.
 	$(GO) test ./tests/chart $(if $(UPDATE),-update)
 
-soak: ## The long part, of every package with a test that knows LARDER_SOAK: crashes, power cuts, churn, sweeps in every order, replicas that come and go.
+soak: ## The long part, of every package with a test that knows LARDER_SOAK: crashes, power cuts, churn, sweeps in every order, replicas that come and go (about 90 minutes).
 	@folders=$$(grep -rl LARDER_SOAK --include='*_test.go' . | xargs -n1 dirname | sort -u) && \
 	LARDER_SOAK=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -p 1 -timeout 4h $$folders
 
