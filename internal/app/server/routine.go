@@ -66,7 +66,9 @@ func (s *Server) sweep(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = interval
+		s.sweeps.Lock()
 		report, err := s.owner.Cache.Sweep(ctx, -1, false)
+		s.sweeps.Unlock()
 		if err != nil && ctx.Err() == nil {
 			s.o.Log.Error(err, "nothing more is swept until the next time")
 		}
@@ -82,6 +84,8 @@ func (s *Server) evict(ctx context.Context) {
 		return
 	}
 	every(ctx, evictEvery, func(ctx context.Context) {
+		s.sweeps.Lock()
+		defer s.sweeps.Unlock()
 		if err := s.owner.Cache.Evict(ctx, s.o.Limit); err != nil && ctx.Err() == nil {
 			s.o.Log.Error(err, "keeping the store within its limit")
 		}

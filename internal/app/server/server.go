@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,7 @@ type Server struct {
 	control net.Listener // nil where there is none
 	ready   atomic.Bool
 	teller  *events.Teller
+	sweeps  sync.Mutex // held by what routinely sweeps, or evicts and then sweeps: they take turns
 }
 
 // New returns a server. What Options.Self returns is refused as an origin besides the server's own addresses.
