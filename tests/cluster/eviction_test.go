@@ -104,7 +104,7 @@ func (g *group) look(t *testing.T) {
 	}
 	for i := range 6 { // of several owners
 		name := fmt.Sprintf("team/new-%d", i)
-		g.origin.Push(t, name+":v1", origin.RandomImage(1, 1<<10))
+		g.origin.Push(t, name+":v1", origin.RandomImage(1, 4<<10))
 		g.want(t, fmt.Sprintf("new-%d", i), name+":v1")
 		g.awaitReady(t, process.Host+"/"+name+":v1")
 	}
