@@ -66,15 +66,25 @@ func (s *Server) sweep(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = interval
-		s.sweeps.Lock()
-		report, err := s.owner.Cache.Sweep(ctx, -1, false)
-		s.sweeps.Unlock()
-		if err != nil && ctx.Err() == nil {
-			s.o.Log.Error(err, "nothing more is swept until the next time")
-		}
-		if rest := time.Until(report.Next); rest > 0 {
-			wait = min(wait, rest)
-		}
+		s.inTurn(ctx, func() {
+			report, err := s.owner.Cache.Sweep(ctx, -1, false)
+			if err != nil && ctx.Err() == nil {
+				s.o.Log.Error(err, "nothing more is swept until the next time")
+			}
+			if rest := time.Until(report.Next); rest > 0 {
+				wait = min(wait, rest)
+			}
+		})
+	}
+}
+
+// inTurn runs do once nothing else that is done in turn runs; not if ctx ends before.
+func (s *Server) inTurn(ctx context.Context, do func()) {
+	select {
+	case s.sweeps <- struct{}{}:
+		defer func() { <-s.sweeps }()
+		do()
+	case <-ctx.Done():
 	}
 }
 
@@ -84,11 +94,11 @@ func (s *Server) evict(ctx context.Context) {
 		return
 	}
 	every(ctx, evictEvery, func(ctx context.Context) {
-		s.sweeps.Lock()
-		defer s.sweeps.Unlock()
-		if err := s.owner.Cache.Evict(ctx, s.o.Limit); err != nil && ctx.Err() == nil {
-			s.o.Log.Error(err, "keeping the store within its limit")
-		}
+		s.inTurn(ctx, func() {
+			if err := s.owner.Cache.Evict(ctx, s.o.Limit); err != nil && ctx.Err() == nil {
+				s.o.Log.Error(err, "keeping the store within its limit")
+			}
+		})
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,12 +62,12 @@ type Server struct {
 	control net.Listener // nil where there is none
 	ready   atomic.Bool
 	teller  *events.Teller
-	sweeps  sync.Mutex // held by what routinely sweeps, or evicts and then sweeps: they take turns
+	sweeps  chan struct{} // full while something routinely sweeps, or evicts and then sweeps: they take turns
 }
 
 // New returns a server. What Options.Self returns is refused as an origin besides the server's own addresses.
 func New(o Options) *Server {
-	s := &Server{o: o}
+	s := &Server{o: o, sweeps: make(chan struct{}, 1)}
 	s.o.Self = s.self
 	if o.Self != nil {
 		s.o.Self = func() []string { return append(s.self(), o.Self()...) }
