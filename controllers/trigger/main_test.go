@@ -190,6 +190,18 @@ func (r *rig) deployment(policy corev1.PullPolicy, annotations map[string]string
 	})
 }
 
+// superseded creates deployments that ask to be restarted and run what was superseded an hour ago.
+func (r *rig) superseded(n int, policy corev1.PullPolicy) (all []client.Object) {
+	r.t.Helper()
+	for range n {
+		d := r.deployment(policy, asks)
+		r.rolled(d, "1", one, time.Now())
+		all = append(all, d)
+	}
+	r.serves(since(two, r.clock.Add(-time.Hour)), since(one, r.clock.Add(-48*time.Hour)))
+	return all
+}
+
 func (r *rig) template(policy corev1.PullPolicy) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Name: "c", Image: r.image.Spec.SourceImage, ImagePullPolicy: policy}},

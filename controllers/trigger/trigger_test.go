@@ -176,13 +176,7 @@ func TestTrigger_SaysWhatWouldNotPull(t *testing.T) {
 func TestTrigger_ManyThatWouldNotPullAreToldOnceEach(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "crowd")
-	var all []client.Object
-	for range listed + 3 {
-		d := r.deployment(corev1.PullIfNotPresent, asks)
-		r.rolled(d, "1", one, time.Now())
-		all = append(all, d)
-	}
-	r.serves(since(two, r.clock.Add(-time.Hour)), since(one, r.clock.Add(-48*time.Hour)))
+	all := r.superseded(listed+3, corev1.PullIfNotPresent)
 	r.reconcile(all...)
 	if n := strings.Count(r.events(), "WouldNotPull"); n != len(all) {
 		t.Errorf("%d of %d were told", n, len(all))
@@ -293,13 +287,7 @@ func TestTrigger_TwoLeadersRestartOnce(t *testing.T) {
 func TestTrigger_ManyWorkloadsAreRestartedSomeAtATime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "many")
-	var all []client.Object
-	for range burst + 2 {
-		d := r.deployment(corev1.PullAlways, asks)
-		r.rolled(d, "1", one, time.Now())
-		all = append(all, d)
-	}
-	r.serves(since(two, r.clock.Add(-time.Hour)), since(one, r.clock.Add(-48*time.Hour)))
+	all := r.superseded(burst+2, corev1.PullAlways)
 	if result := r.reconcile(all...); result.RequeueAfter != breath || r.writes.Load() != burst {
 		t.Errorf("%d were restarted, and it looks again after %v", r.writes.Load(), result.RequeueAfter)
 	}

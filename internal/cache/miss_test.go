@@ -10,23 +10,27 @@ import (
 	"github.com/larder-dev/larder/tests/origin"
 )
 
+// refusals are how origins refuse, and what is told of each.
+var refusals = map[string]struct {
+	fail       func(*origin.Origin)
+	code       Code
+	status     int
+	retryAfter time.Duration
+}{
+	"404":      {failing(http.StatusNotFound), CodeManifestUnknown, http.StatusNotFound, 0},
+	"401":      {failing(http.StatusUnauthorized), CodeDenied, http.StatusForbidden, 0},
+	"403":      {failing(http.StatusForbidden), CodeDenied, http.StatusForbidden, 0},
+	"500":      {failing(http.StatusInternalServerError), CodeUnavailable, http.StatusBadGateway, 0},
+	"503":      {failing(http.StatusServiceUnavailable), CodeUnavailable, http.StatusBadGateway, 0},
+	"refusing": {func(o *origin.Origin) { o.Refuse() }, CodeUnavailable, http.StatusBadGateway, 0},
+	"429": {func(o *origin.Origin) {
+		o.Fail(origin.Manifests(), origin.Status(http.StatusTooManyRequests, "Retry-After", "7"))
+	}, CodeTooManyRequests, http.StatusTooManyRequests, 7 * time.Second},
+}
+
 func TestTag_T9_TheOriginsAnswersAreTold(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		fail       func(*origin.Origin)
-		code       Code
-		status     int
-		retryAfter time.Duration
-	}{
-		"404":      {failing(http.StatusNotFound), CodeManifestUnknown, http.StatusNotFound, 0},
-		"401":      {failing(http.StatusUnauthorized), CodeDenied, http.StatusForbidden, 0},
-		"403":      {failing(http.StatusForbidden), CodeDenied, http.StatusForbidden, 0},
-		"500":      {failing(http.StatusInternalServerError), CodeUnavailable, http.StatusBadGateway, 0},
-		"refusing": {func(o *origin.Origin) { o.Refuse() }, CodeUnavailable, http.StatusBadGateway, 0},
-		"429": {func(o *origin.Origin) {
-			o.Fail(origin.Manifests(), origin.Status(http.StatusTooManyRequests, "Retry-After", "7"))
-		}, CodeTooManyRequests, http.StatusTooManyRequests, 7 * time.Second},
-	} {
+	for name, test := range refusals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)

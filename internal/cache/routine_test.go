@@ -55,23 +55,30 @@ func TestTag_M5_ExpiresAfterItsLastPull(t *testing.T) {
 	}
 }
 
-func TestTag_T8_AnotherReplicasTagsAreNotChecked(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.policies.set(Policy{Check: true, Interval: time.Hour, Periodic: true})
-	owned := false
-	f.options.Owns = func(imageref.Repository) bool { return owned }
+// anothers stores a tag that is due for everything, and belongs to another replica until owned is set.
+func (f *fixture) anothers(t *testing.T) (owned *bool) {
+	t.Helper()
+	owned = new(bool)
+	f.options.Owns = func(imageref.Repository) bool { return *owned }
 	f.restart(t)
 	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
 	f.mirror(t, "app:1")
 	f.clock.advance(2 * time.Hour)
+	return owned
+}
+
+func TestTag_T8_AnotherReplicasTagsAreNotChecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.policies.set(Policy{Check: true, Interval: time.Hour, Periodic: true})
+	owned := f.anothers(t)
 	for _, want := range []int{0, 1} {
 		f.origin.Forget()
 		f.CheckPeriodic(t.Context())
 		if n := f.origin.Count(origin.Everything()); n != want {
-			t.Errorf("%d requests to the origin where the tag is this replica's: %v", n, owned)
+			t.Errorf("%d requests to the origin where the tag is this replica's: %v", n, *owned)
 		}
-		owned = true
+		*owned = true
 	}
 }
 
@@ -79,19 +86,14 @@ func TestExpiry_M5_AnotherReplicasTagsStay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.options.ExpiryDelay = time.Hour
-	owned := false
-	f.options.Owns = func(imageref.Repository) bool { return owned }
-	f.restart(t)
-	f.origin.Push(t, "app:1", origin.RandomImage(1, 1<<12))
-	f.mirror(t, "app:1")
-	f.clock.advance(2 * time.Hour)
+	owned := f.anothers(t)
 	for range 2 {
 		if err := f.ExpireUnused(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.image(t, "app:1"); got.Untagged != owned {
-			t.Errorf("untagged %v where the tag is this replica's: %v", got.Untagged, owned)
+		if got := f.image(t, "app:1"); got.Untagged != *owned {
+			t.Errorf("untagged %v where the tag is this replica's: %v", got.Untagged, *owned)
 		}
-		owned = true
+		*owned = true
 	}
 }

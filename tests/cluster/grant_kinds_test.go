@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -61,21 +62,30 @@ func TestGrant_A1_WhoNeedsNoPod(t *testing.T) {
 	}
 }
 
-// TestGrant_A2_StartsInAnOutageOfTheAPIServer: what a node could pull, it can pull after a start that learns of no pod.
-func TestGrant_A2_StartsInAnOutageOfTheAPIServer(t *testing.T) {
-	t.Parallel()
-	g := newGuarded(t)
+// onTwoNodes has pods of two nodes pull by a grant; the second node's is returned.
+func onTwoNodes(t *testing.T) (g *guarded, second *corev1.Pod) {
+	t.Helper()
+	g = newGuarded(t)
 	g.secretIn(t, "team-a", "pull", teamAlice)
 	g.podOn(t, "node-a", "team-a", "app", "team/app:v1", "pull")
-	gone := g.podOn(t, "node-b", "team-a", "gone", "team/app:v1", "pull")
+	second = g.podOn(t, "node-b", "team-a", "gone", "team/app:v1", "pull")
 	for _, node := range []string{"node-a", "node-b"} {
 		g.pulls(t, node, manifest)
-		g.pulls(t, node, "team/app/tags/list")
+		g.pulls(t, node, "team/app/tags/list") // by the grant
 	}
-	g.remove(t, gone)
+	return g, second
+}
+
+func (g *guarded) stop(t *testing.T) {
+	t.Helper()
 	if err := g.Signal(t, syscall.SIGTERM); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
+}
+
+// startsInAnOutage starts it where nobody tells it of pods: the first node still pulls, the second has none any more.
+func (g *guarded) startsInAnOutage(t *testing.T) {
+	t.Helper()
 	g.world.Outage(t)
 	g.origin.Refuse()
 	g.Start(t)
@@ -83,24 +93,21 @@ func TestGrant_A2_StartsInAnOutageOfTheAPIServer(t *testing.T) {
 	g.denied(t, "node-b", manifest, "the API server has not told yet which pods run on node node-b")
 }
 
+// TestGrant_A2_StartsInAnOutageOfTheAPIServer: what a node could pull, it can pull after a start that learns of no pod.
+func TestGrant_A2_StartsInAnOutageOfTheAPIServer(t *testing.T) {
+	t.Parallel()
+	g, gone := onTwoNodes(t)
+	g.remove(t, gone)
+	g.stop(t)
+	g.startsInAnOutage(t)
+}
+
 // TestGrant_A2_PodsThatWentWhileItWasDownAreForgotten: of a pod that went while nobody watched no event tells, and its node could pull in the next
 // outage of the API server.
 func TestGrant_A2_PodsThatWentWhileItWasDownAreForgotten(t *testing.T) {
 	t.Parallel()
-	g := newGuarded(t)
-	g.secretIn(t, "team-a", "pull", teamAlice)
-	g.podOn(t, "node-a", "team-a", "app", "team/app:v1", "pull")
-	gone := g.podOn(t, "node-b", "team-a", "gone", "team/app:v1", "pull")
-	for _, node := range []string{"node-a", "node-b"} {
-		g.pulls(t, node, manifest)
-		g.pulls(t, node, "team/app/tags/list") // by the grant
-	}
-	stop := func() {
-		if err := g.Signal(t, syscall.SIGTERM); err != nil {
-			t.Errorf("it ended with %v", err)
-		}
-	}
-	stop()
+	g, gone := onTwoNodes(t)
+	g.stop(t)
 	if err := g.world.Delete(t.Context(), gone, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +117,8 @@ func TestGrant_A2_PodsThatWentWhileItWasDownAreForgotten(t *testing.T) {
 		text, err := os.ReadFile(known)
 		return err == nil && strings.Contains(string(text), "node-a") && !strings.Contains(string(text), "node-b")
 	})
-	stop()
-	g.world.Outage(t)
-	g.origin.Refuse()
-	g.Start(t)
-	g.pulls(t, "node-a", manifest)
-	g.denied(t, "node-b", manifest, "the API server has not told yet which pods run on node node-b")
+	g.stop(t)
+	g.startsInAnOutage(t)
 }
 
 // TestGrant_IsSeenAndRevoked: an administrator sees who may pull, and ends it.
