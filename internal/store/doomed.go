@@ -141,7 +141,23 @@ func (s *Store) sweepShared(ctx context.Context, p *pass) (SweepReport, error) {
 	if ctx.Err() != nil {
 		return report, err // another process may be the sweeper by now, and have something to say itself
 	}
-	return report, errors.Join(err, s.writeKeys(ctx, doomedPath, &candidates{At: s.doom.now()}))
+	return report, errors.Join(err, s.undoomAll(ctx))
+}
+
+// undoomAll says that the sweep has ended.
+func (s *Store) undoomAll(ctx context.Context) error {
+	return s.writeKeys(ctx, doomedPath, &candidates{At: s.doom.now()})
+}
+
+// endSweep says so for one that did not come to it, since its process died.
+func (s *Store) endSweep(ctx context.Context) error {
+	if !s.shared {
+		return nil
+	}
+	if keys, err := s.readKeys(ctx, doomedPath); err != nil || keys == nil || keys.Count == 0 {
+		return err
+	}
+	return s.undoomAll(ctx)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

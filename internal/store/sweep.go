@@ -94,7 +94,7 @@ func (s *Store) sweep(ctx context.Context, o SweepOptions) (SweepReport, error) 
 	}
 	ready := first != nil && o.Now().Sub(first.At) >= o.Grace
 	if first != nil && !ready && !o.DryRun {
-		return SweepReport{Skipped: true, Next: first.At.Add(o.Grace)}, nil
+		return SweepReport{Skipped: true, Next: first.At.Add(o.Grace)}, s.endSweep(ctx)
 	}
 	p := &pass{store: s, o: o}
 	if ready {

@@ -303,6 +303,33 @@ func (c *cut) Delete(ctx context.Context, path string) error {
 	return c.StorageDriver.Delete(ctx, path)
 }
 
+// A sweep that was killed has said what it would delete, which nobody may store until another one says that it is over: also one that has nothing
+// to do yet.
+func TestSweep_P1_WhatAKilledSweepWouldDeleteCanBeStoredAgain(t *testing.T) {
+	t.Parallel()
+	w := newSharedWorld(t)
+	o := SweepOptions{Grace: time.Hour, Sole: true}
+	sweepNow(t, w.sweeper, o)
+	killed, kill := context.WithCancel(t.Context())
+	_, err := w.sweeper.Sweep(killed, SweepOptions{Sole: true, wait: func(context.Context, time.Duration) error {
+		kill()
+		return killed.Err()
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want that it was killed", err)
+	}
+	store := func() error { return w.store.PutManifest(t.Context(), nginx, w.old.desc, w.old.body) }
+	if err := store(); !errors.Is(err, ErrDoomed) {
+		t.Errorf("got %v, want that a sweep is deleting it", err)
+	}
+	if report := sweepNow(t, w.sweeper, o); !report.Skipped {
+		t.Fatalf("got %+v, want nothing looked at before the grace period is over", report)
+	}
+	if err := store(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSweep_P1_AnotherProcessGoesOnWhereOneWasKilled(t *testing.T) {
 	t.Parallel()
 	for deletions := 0; ; deletions++ {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,8 +47,13 @@ func TestReplicas_WhatOneEvictsStaysOutForAll(t *testing.T) {
 		}
 		<-time.After(time.Second)
 	}
+	leader := g.leaders(t)[0]
+	process.Eventually(t, "the eviction to end", func() bool {
+		_, metrics := leader.GetHealth(t, "/metrics")
+		return !strings.Contains(string(metrics), "\nlarder_store_bytes 0\n")
+	})
 	o.Forget()
-	g.kill(t, g.replicas[0])
+	g.kill(t, leader)
 	g.add(t)
 	g.tell(t)
 	g.known(t)
